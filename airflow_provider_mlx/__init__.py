@@ -1,0 +1,43 @@
+"""
+Machine-learning steps for Apache Airflow: where a step runs is configuration.
+
+Light and lazy: every Airflow process imports this package, so it imports nothing until a name is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .artifacts.artifact import Artifact as Artifact
+    from .decorators.mlx import mlx_task as mlx_task
+    from .decorators.params import mlx_stack_param as mlx_stack_param
+    from .operators.step import MlxStepOperator as MlxStepOperator
+    from .runtime.values import Dataset as Dataset
+    from .step.resources import Resources as Resources
+
+_WHERE = {
+    "Artifact": "artifacts.artifact",
+    "Dataset": "runtime.values",
+    "MlxStepOperator": "operators.step",
+    "Resources": "step.resources",
+    "mlx_stack_param": "decorators.params",
+    "mlx_task": "decorators.mlx",
+}
+
+__all__ = ["Artifact", "Dataset", "MlxStepOperator", "Resources", "__version__", "mlx_stack_param", "mlx_task"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,239 @@
+"""
+Objects in the artifact root, on Airflow's side: one small interface over obstore.
+
+An error that is an answer (not found, exists already) is a return value; an error that is no answer raises
+:class:`~airflow_provider_mlx.exceptions.BackendUnavailable`, because unknown is not failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..exceptions import ArtifactError, BackendUnavailable, JobMisconfigured
+from ..runtime.uris import is_within, normalize, split_uri
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as ObstoreStore
+
+CHUNK_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """What a store says about an object without reading it."""
+
+    uri: str
+    size: int
+    version: str
+
+
+class ObjectStore:
+    """
+    Reads and creates objects under one or more buckets with one set of credentials.
+
+    :param options: client settings for every bucket, as ``endpoint`` and ``region``; credentials come from
+        ``credentials``, a callable that obstore asks again when they expire.
+    """
+
+    def __init__(self, options: Mapping[str, Any] | None = None, credentials: Any = None) -> None:
+        self._options = dict(options or {})
+        self._credentials = credentials
+        self._stores: dict[tuple[str, str], ObstoreStore] = {}
+
+    def read(self, uri: str, *, limit: int | None = None) -> bytes | None:
+        """
+        A whole object, or ``None`` if there is none.
+
+        :param limit: refuse objects of more bytes.
+        :raises ArtifactError: the object is larger than ``limit``.
+        """
+        facts = self.facts(uri) if limit is not None else None
+        if limit is not None and facts is None:
+            return None
+        if facts is not None and limit is not None and facts.size > limit:
+            raise ArtifactError(f"{uri} has {facts.size} bytes, over the limit of {limit}")
+        store, path = self._open(uri)
+        try:
+            with _answers(uri):
+                import obstore
+
+                return bytes(obstore.get(store, path).bytes())
+        except FileNotFoundError:
+            return None
+
+    def facts(self, uri: str) -> ObjectFacts | None:
+        """Size and version of an object, or ``None`` if there is none."""
+        store, path = self._open(uri)
+        try:
+            with _answers(uri):
+                import obstore
+
+                meta = obstore.head(store, path)
+        except FileNotFoundError:
+            return None
+        version = meta.get("version") or meta.get("e_tag") or ""
+        return ObjectFacts(uri, meta["size"], str(version).strip('"'))
+
+    def create(self, uri: str, data: bytes) -> bool:
+        """Write an object unless there is one already; whether this call wrote it."""
+        import obstore
+
+        store, path = self._open(uri)
+        try:
+            with _answers(uri):
+                obstore.put(store, path, data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def write(self, uri: str, data: bytes) -> None:
+        """Write an object, over what is there: only for what may be lost, as a log's cursor."""
+        import obstore
+
+        store, path = self._open(uri)
+        with _answers(uri):
+            obstore.put(store, path, data)
+
+    def upload(self, file: Path, uri: str) -> None:
+        """Stream a file into a new object; an object that is there already stays, since ours are named by content."""
+        import obstore
+
+        store, path = self._open(uri)
+        try:
+            with _answers(uri), file.open("rb") as source:
+                small = file.stat().st_size <= CHUNK_BYTES
+                obstore.put(store, path, source, mode="create" if small else None)
+        except FileExistsError:
+            return
+
+    def download(self, uri: str, file: Path) -> str:
+        """
+        Stream an object into a file.
+
+        :returns: hex SHA-256 of what was written.
+        :raises ArtifactError: there is no such object.
+        """
+        import obstore
+
+        store, path = self._open(uri)
+        digest = hashlib.sha256()
+        try:
+            with _answers(uri), file.open("wb") as target:
+                for chunk in obstore.get(store, path).stream(min_chunk_size=CHUNK_BYTES):
+                    digest.update(chunk)
+                    target.write(chunk)
+        except FileNotFoundError as error:
+            raise ArtifactError(
+                f"there is no object at {uri}",
+                remedy="if it was removed to save space, clear the step that produced it",
+            ) from error
+        return digest.hexdigest()
+
+    def list(self, uri: str) -> Iterator[ObjectFacts]:
+        """Every object under a prefix."""
+        import obstore
+
+        store, path = self._open(uri)
+        scheme, authority, _ = split_uri(uri)
+        with _answers(uri):
+            for batch in obstore.list(store, path):
+                for meta in batch:
+                    version = str(meta.get("version") or meta.get("e_tag") or "").strip('"')
+                    yield ObjectFacts(f"{scheme}://{authority}/{meta['path']}", meta["size"], version)
+
+    def _open(self, uri: str) -> tuple[ObstoreStore, str]:
+        try:
+            scheme, authority, path = split_uri(uri)
+        except ValueError as error:
+            raise ArtifactError(str(error)) from error
+        key = (scheme, authority)
+        if key not in self._stores:
+            self._stores[key] = self._connect(scheme, authority)
+        return self._stores[key], "/".join(part for part in path.split("/") if part)
+
+    def _connect(self, scheme: str, authority: str) -> ObstoreStore:
+        from obstore import store
+
+        if scheme == "file":
+            return store.LocalStore(prefix="/", automatic_cleanup=False)
+        if scheme == "memory":
+            return store.MemoryStore()
+        url = f"{scheme}://{authority}"
+        # Waiting is the caller's (it knows the deadline, says why it waits, and does not spend a try).
+        retry = {"max_retries": 2, "retry_timeout": _seconds(20)}
+        try:
+            return store.from_url(
+                url, config=self._options, credential_provider=self._credentials, retry_config=retry,
+                client_options={"timeout": "60s", "allow_http": str(self._options.get("endpoint", "")).startswith("http:")},
+            )  # fmt: skip
+        except Exception as error:
+            raise JobMisconfigured(
+                f"the artifact store {url} cannot be opened: {type(error).__name__}",
+                remedy="check the connection that the stack's `artifacts: conn_id` names",
+            ) from error
+
+
+class Gate:
+    """
+    Decides which URIs may be read.
+
+    :param prefixes: the stack's artifact root and its allowed dataset prefixes.
+    """
+
+    def __init__(self, prefixes: tuple[str, ...]) -> None:
+        self.prefixes = tuple(normalize(prefix) for prefix in prefixes)
+
+    def check(self, uri: str) -> str:
+        """
+        The URI in its one spelling.
+
+        :raises ArtifactError: it lies outside every prefix, or is no proper URI.
+        """
+        try:
+            if is_within(uri, self.prefixes):
+                return normalize(uri)
+        except ValueError as error:
+            raise ArtifactError(str(error)) from error
+        raise ArtifactError(
+            f"{uri} lies neither under the stack's artifact root nor under one of its allowed prefixes",
+            remedy=f"allowed are {', '.join(self.prefixes)}; add a prefix under `artifacts: allowed` of the stack",
+        )
+
+
+@contextmanager
+def _answers(uri: str) -> Iterator[None]:
+    """Let through what is an answer, turn what is a refusal or no answer into our errors."""
+    from obstore import exceptions
+
+    try:
+        yield
+    except exceptions.AlreadyExistsError as error:
+        raise FileExistsError(uri) from error
+    except exceptions.PreconditionError as error:
+        raise FileExistsError(uri) from error
+    except FileNotFoundError:
+        raise
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        raise JobMisconfigured(
+            f"the artifact store refuses access to {uri}",
+            remedy="check the permissions of the connection that the stack's `artifacts: conn_id` names: "
+            "read, list and create under the artifact root",
+        ) from error
+    except (exceptions.BaseError, OSError, TimeoutError) as error:
+        raise BackendUnavailable(f"the artifact store gave no answer for {uri}: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line: obstore appends a debug dump that may hold request headers."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+def _seconds(count: int) -> Any:
+    from datetime import timedelta
+
+    return timedelta(seconds=count)

@@ -1,0 +1,226 @@
+"""
+The contract between the life of a job (``jobs/``) and a system that runs jobs.
+
+A backend is three things: a **plan**, pure, from a :class:`~airflow_provider_mlx.step.spec.JobSpec` to the backend's
+own request; a **client** with five verbs (submit, find, read_log, cancel, forget); and **tables** that say what its
+status words mean and what it cannot do. It decides nothing: whether to submit, adopt, wait, collect or cancel is
+``jobs/decision.py``'s alone.
+
+Third parties register a factory under the entry point group ``airflow_provider_mlx.backends`` and prove it with
+``airflow_provider_mlx.testing.BackendContract``.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ..artifacts.store import ObjectStore
+from ..exceptions import Problem
+from ..runtime.protocol import StoreAccess
+from ..step.spec import JobSpec
+
+
+class State(enum.Enum):
+    """What a backend says about a job."""
+
+    ACTIVE = "active"
+    """Accepted and not over: queued, starting, running or stopping."""
+    SUCCEEDED = "succeeded"
+    """The backend's word only; ``result.json`` decides."""
+    FAILED = "failed"
+    STOPPED = "stopped"
+    """Ended by a request, a limit or a preemption: never green."""
+    ABSENT = "absent"
+    """The backend knows no such job, and says so definitely."""
+    UNKNOWN = "unknown"
+    """No answer, or a word that we do not know: neither failed nor absent."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the backend will not change its word any more."""
+        return self in (State.SUCCEEDED, State.FAILED, State.STOPPED)
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """
+    One observation of a job.
+
+    :param reason: the backend's own words for people, as the scheduler's reason for waiting.
+    :param failure: name of a class of ``exceptions``, when the backend knows more than "failed".
+    :param exit_code: of the job's main process, when the backend tells it.
+    :param stopping: a stop was accepted and the job is not over yet.
+    :param running: the user's code may be running (not queued or pulling).
+    """
+
+    state: State
+    reason: str = ""
+    failure: str | None = None
+    exit_code: int | None = None
+    stopping: bool = False
+    running: bool = False
+
+
+@dataclass(frozen=True)
+class JobHandle:
+    """
+    Names one job for good: goes into the ledger and into trigger arguments, so plain JSON and no secret.
+
+    :param backend: the backend's name.
+    :param name: the job's name.
+    :param id: the backend's own identifier (UID, ARN, run id), empty if the name is all there is.
+    :param location: what the client needs to find it again: namespace, region, host.
+    """
+
+    backend: str
+    name: str
+    id: str = ""
+    location: Mapping[str, str] = field(default_factory=dict)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {"backend": self.backend, "name": self.name, "id": self.id, "location": dict(self.location)}
+
+    @classmethod
+    def from_wire(cls, value: Mapping[str, Any]) -> JobHandle:
+        """The handle that :meth:`to_wire` wrote."""
+        return cls(value["backend"], value["name"], value["id"], dict(value["location"]))
+
+
+@dataclass(frozen=True)
+class FoundJob:
+    """A job that the backend has under a name, and the digest of the request that made it."""
+
+    handle: JobHandle
+    status: JobStatus
+    request_digest: str
+
+
+@dataclass(frozen=True)
+class LogChunk:
+    """Whole lines of a job's log, and the cursor from which to go on."""
+
+    lines: tuple[str, ...]
+    cursor: str
+
+
+@dataclass(frozen=True)
+class JobView:
+    """
+    How the world looks from inside this backend's jobs.
+
+    :param store: how the job reaches objects.
+    :param inherit_packages: a step's requirements are installed over the image's packages, which stay as they are.
+    :param environment_cache: folder in the job where finished environments may be kept; empty for none.
+    """
+
+    store: StoreAccess = field(default_factory=lambda: StoreAccess())
+    inherit_packages: bool = True
+    environment_cache: str = ""
+
+
+class TargetSettings(BaseModel):
+    """A backend's own keys of a stack's target; unknown keys are refused. Subclass it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Backend(abc.ABC):
+    """
+    One system that runs jobs.
+
+    Making an instance opens no connection: ``plan`` works without one. Every verb raises
+    :class:`~airflow_provider_mlx.exceptions.BackendUnavailable` when it got no definite answer.
+    """
+
+    name: ClassVar[str]
+    settings_model: ClassVar[type[TargetSettings]]
+
+    cannot: ClassVar[Mapping[str, str]] = {}
+    """Field of ``Resources`` or of the step → why this backend cannot honour it, and the way out. ``jobs/plan.py``
+    refuses from it, the contract suite tests it, the capability matrix is generated from it."""
+
+    defers: ClassVar[bool] = True
+    """Whether a waiting task may leave its worker slot."""
+
+    needs_deployment_id: ClassVar[bool] = True
+    """Whether other Airflows can see this backend's jobs, so that names must carry ours."""
+
+    def __init__(
+        self, settings: TargetSettings, conn_id: str | None = None, store: ObjectStore | None = None
+    ) -> None:
+        self.settings = settings
+        self.conn_id = conn_id
+        self.store = store or ObjectStore()
+
+    @abc.abstractmethod
+    def plan(self, spec: JobSpec) -> Mapping[str, Any]:
+        """
+        Translate a job into this backend's request: plain JSON, pure, the same for the same spec.
+
+        :raises InvalidStep: something cannot be translated; all problems at once.
+        """
+
+    def view(self, spec_name: str, root: str) -> JobView:
+        """
+        What a job must be told about its surroundings; pure.
+
+        :param spec_name: the job's name.
+        :param root: the artifact root.
+        """
+        return JobView()
+
+    def problems(self, spec: JobSpec) -> list[Problem]:
+        """What this backend cannot honour of ``spec`` beyond the fields of :attr:`cannot`."""
+        return []
+
+    @abc.abstractmethod
+    def submit(self, request: Mapping[str, Any]) -> JobHandle:
+        """
+        Create the job if no job has its name; else return the one that is there.
+
+        :raises JobConflict: the name is taken by a job made from another request.
+        :raises BackendUnavailable: it is not known whether the job exists now; find it before anything else.
+        """
+
+    @abc.abstractmethod
+    def find(self, name: str, location: Mapping[str, str] | None = None) -> FoundJob | None:
+        """
+        The job of this name; ``None`` is definite.
+
+        :raises BackendUnavailable: no definite answer.
+        """
+
+    @abc.abstractmethod
+    def read_log(self, handle: JobHandle, cursor: str = "") -> LogChunk:
+        """
+        Lines since ``cursor`` (empty: from the start); never blocks for new ones.
+
+        :raises BackendUnavailable: the log cannot be read now.
+        """
+
+    @abc.abstractmethod
+    def cancel(self, handle: JobHandle) -> None:
+        """
+        Ask the job to stop, and return without waiting; a job that is over or absent is no error.
+
+        :raises BackendUnavailable: it is not known whether the request arrived.
+        """
+
+    def collect(self, handle: JobHandle) -> None:
+        """Bring what the finished job wrote into the artifact root, where the job could not do so itself."""
+        return
+
+    def forget(self, handle: JobHandle) -> None:
+        """Remove what the backend still holds of a collected job; absent is no error."""
+        return
+
+    def link(self, handle: JobHandle) -> str | None:
+        """The job's page in the backend's own console."""
+        return None

@@ -1,0 +1,118 @@
+"""``@task.mlx``: a plain function as a step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from ..jobs.plan import return_type_problems
+from ..exceptions import InvalidStep
+from ..operators.arguments import CONTEXT_NAMES, check_signature, static_argument
+from ..operators.step import FunctionStepOperator, renamed_resources
+from ..step.source import slice_callable
+from ..version_compat import KNOWN_CONTEXT_KEYS, DecoratedOperator, TaskDecorator
+
+if TYPE_CHECKING:
+    from airflow.sdk.bases.decorator import Task
+
+    from ..step.resources import Resources
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class MlxDecoratedOperator(DecoratedOperator, FunctionStepOperator):
+    """Runs the decorated function as a step; what can be wrong statically is refused while the DAG is parsed."""
+
+    custom_operator_name = "@task.mlx"
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *(name for name in FunctionStepOperator.template_fields if name not in ("entrypoint", "script", "source", "command", "arguments", "argv")),
+    )
+    template_fields_renderers = {**DecoratedOperator.template_fields_renderers, **FunctionStepOperator.template_fields_renderers}  # noqa: RUF012
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Sequence[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        cut = slice_callable(python_callable)
+        check_signature(python_callable, airflow_names=KNOWN_CONTEXT_KEYS, where=cut.origin)
+        if problems := return_type_problems(cut.return_type):
+            raise InvalidStep(f"step `{python_callable.__name__}` returns what no codec takes", problems, where=cut.origin)
+        super().__init__(
+            python_callable=python_callable,
+            op_args=static_argument(list(op_args or ())),
+            op_kwargs=_with_context_names(python_callable, static_argument(dict(op_kwargs or {})), len(op_args or ())),
+            **kwargs,
+        )
+
+
+class MlxTaskDecorator(TaskDecorator):  # type: ignore[misc]
+    """Airflow's own, for whom ``override(resources=…)`` means our resources."""
+
+    def override(self, **kwargs: Any) -> Any:
+        """A copy of the step with other settings."""
+        return super().override(**renamed_resources(kwargs))
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def mlx_task(python_callable: Callable[Parameters, Result]) -> Task[Parameters, Result]: ...
+
+    @overload
+    def mlx_task(
+        python_callable: None = None,
+        *,
+        multiple_outputs: bool | None = None,
+        target: str | None = None,
+        stack: str | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
+        requirements: Sequence[str] | None = None,
+        replace: Sequence[str] | None = None,
+        include: Sequence[str] | None = None,
+        image: str | None = None,
+        env: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        preemptions: int | None = None,
+        **kwargs: Any,
+    ) -> Callable[[Callable[Parameters, Result]], Task[Parameters, Result]]: ...
+
+
+def mlx_task(python_callable: Any = None, *, multiple_outputs: bool | None = None, **kwargs: Any) -> Any:
+    """
+    Make a step of a function; the same as ``@task.mlx``, with types that editors see.
+
+    :param multiple_outputs: split a returned dict into one XCom per key; by default as the annotation says.
+
+    The keyword arguments are those of :class:`~airflow_provider_mlx.operators.step.MlxStepOperator` and of every
+    Airflow operator.
+    """
+    options = renamed_resources(kwargs)
+    if multiple_outputs is not None:
+        options_for_decorator = {"multiple_outputs": multiple_outputs}
+    else:
+        options_for_decorator = {}
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        return MlxTaskDecorator(
+            function=function, operator_class=MlxDecoratedOperator, kwargs=dict(options), decorator_name="task.mlx",
+            **options_for_decorator,
+        )  # fmt: skip
+
+    return decorate if python_callable is None else decorate(python_callable)
+
+
+def _with_context_names(function: Callable[..., Any], given: dict[str, Any], positional: int) -> dict[str, Any]:
+    """Names that we fill and Airflow's decorator does not know (``map_index``, ``conf``), so that it lets them pass."""
+    for index, (name, parameter) in enumerate(inspect.signature(function).parameters.items()):
+        ours = name in CONTEXT_NAMES and name not in KNOWN_CONTEXT_KEYS
+        if ours and index >= positional and parameter.default is inspect.Parameter.empty:
+            given.setdefault(name, None)
+    return given

@@ -1,0 +1,74 @@
+"""What a finished attempt brings back: outputs checked against the ledger's own folder, ready for XCom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..exceptions import ResultMissing
+from ..runtime.protocol import RESULT_FILE
+from ..runtime.uris import is_within, join
+from ..runtime.values import ArtifactReference
+from .ledger import AttemptLedger, AttemptRecord
+
+
+@dataclass(frozen=True)
+class CollectedOutput:
+    """One output: its reference (``None`` for ``None``), and its wire value when it travelled in ``result.json``."""
+
+    artifact: ArtifactReference | None
+    inline: bool
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A finished attempt's result."""
+
+    outputs: Mapping[str, CollectedOutput]
+    metrics: Mapping[str, Any]
+    skipped: str | None
+    result: Mapping[str, Any]
+    record: AttemptRecord
+    uri: str
+
+
+def collect(ledger: AttemptLedger, record: AttemptRecord) -> Collected:
+    """
+    Read and check ``result.json``.
+
+    :raises ResultMissing: it is missing, malformed, or refers to objects that are not this attempt's.
+    """
+    result = ledger.read_result()
+    if result is None:
+        raise ResultMissing(f"there is no {RESULT_FILE} under {ledger.uri}")
+    try:
+        outputs = {str(name): _output(name, value, ledger) for name, value in dict(result.get("outputs") or {}).items()}
+        metrics = dict(result.get("metrics") or {})
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ResultMissing(
+            f"{RESULT_FILE} is not one that the runtime writes: {error}",
+            where=join(ledger.uri, RESULT_FILE),
+            remedy="something other than the job wrote there; clear the task to run the step again",
+        ) from error
+    skipped = result.get("skipped")
+    return Collected(outputs, metrics, None if skipped is None else str(skipped), result, record, ledger.uri)
+
+
+def _output(name: str, value: Mapping[str, Any], ledger: AttemptLedger) -> CollectedOutput:
+    artifact = value["artifact"]
+    reference = None if artifact is None else ArtifactReference.from_wire(artifact)
+    if reference is not None and _is_producer(ledger, reference) and not is_within(reference.uri, (ledger.uri,)):
+        raise ValueError(f"output `{name}` lies at {reference.uri}, outside the attempt's folder")
+    inline = value.get("inline", False)
+    if not isinstance(inline, bool):
+        raise TypeError(f"output `{name}`: `inline` is {inline!r}")
+    return CollectedOutput(reference, inline, value.get("value") if inline else None)
+
+
+def _is_producer(ledger: AttemptLedger, reference: ArtifactReference) -> bool:
+    """Whether a reference says that this task instance wrote it; a step may also hand on another's artifact."""
+    step = ledger.identity
+    said = tuple(reference.producer.get(key) for key in ("deployment_id", "dag_id", "run_id", "task_id", "map_index"))
+    return said == (step.deployment_id, step.dag_id, step.run_id, step.task_id, step.map_index)

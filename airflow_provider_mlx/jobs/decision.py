@@ -1,0 +1,160 @@
+"""
+What to do next: pure and total. Only the loops around it look at clocks, stores and backends.
+
+The table is section "Once and only once" of ``docs/architecture.md``; ``tests/unit/jobs/test_decision.py`` has a row
+for every cell.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ..backends.base import JobStatus, State
+
+
+class LedgerSays(enum.Enum):
+    """What the job left in its attempt's folder."""
+
+    NOTHING = "nothing"
+    RESULT = "result.json"
+    ERROR = "error.json"
+
+
+class Move(enum.Enum):
+    """What the worker does next."""
+
+    SUBMIT = "submit"
+    """This attempt was recorded and perhaps never submitted: submit it as recorded (get-or-create)."""
+    ADOPT = "adopt"
+    """A job of ours is active: watch it."""
+    COLLECT = "collect"
+    """There is a result: finished work is never run again."""
+    NEXT_ATTEMPT = "next attempt"
+    RESULT_MISSING = "result missing"
+    """The backend says success and there is no result: an error, neither green nor run again by itself."""
+    WAIT = "wait"
+    """Unknown is not failed."""
+
+
+_R, _E, _N = LedgerSays.RESULT, LedgerSays.ERROR, LedgerSays.NOTHING
+
+ARRIVAL: Final[Mapping[tuple[State, LedgerSays], Move]] = {
+    (State.ACTIVE, _N): Move.ADOPT,
+    (State.ACTIVE, _R): Move.ADOPT,  # it has written its result and is about to end
+    (State.ACTIVE, _E): Move.ADOPT,
+    (State.SUCCEEDED, _N): Move.RESULT_MISSING,
+    (State.SUCCEEDED, _R): Move.COLLECT,  # also when claimed by an earlier try, which died
+    (State.SUCCEEDED, _E): Move.NEXT_ATTEMPT,
+    (State.FAILED, _N): Move.NEXT_ATTEMPT,
+    (State.FAILED, _R): Move.NEXT_ATTEMPT,  # success needs both words
+    (State.FAILED, _E): Move.NEXT_ATTEMPT,
+    (State.STOPPED, _N): Move.NEXT_ATTEMPT,
+    (State.STOPPED, _R): Move.NEXT_ATTEMPT,
+    (State.STOPPED, _E): Move.NEXT_ATTEMPT,
+    (State.ABSENT, _N): Move.NEXT_ATTEMPT,  # lost
+    (State.ABSENT, _R): Move.COLLECT,  # a time-to-live took the job
+    (State.ABSENT, _E): Move.NEXT_ATTEMPT,
+    (State.UNKNOWN, _N): Move.WAIT,
+    (State.UNKNOWN, _R): Move.WAIT,
+    (State.UNKNOWN, _E): Move.WAIT,
+}
+"""What to do with the latest attempt on a first try or an automatic retry, when it was submitted."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """
+    What is known when a worker arrives at a task instance that has an attempt already.
+
+    :param recorded: ``job.json`` was written.
+    :param submitted: the backend's answer was written; else it is not known whether the call was made.
+    :param stop_requested: the attempt was to be stopped.
+    :param cleared: ``max_tries`` grew since the attempt was written, so a user cleared the task.
+    """
+
+    state: State
+    ledger: LedgerSays
+    recorded: bool = True
+    submitted: bool = True
+    stop_requested: bool = False
+    cleared: bool = False
+    stopping: bool = False
+
+
+def on_arrival(seen: Arrival) -> Move:
+    """
+    Why are we here, and what follows from it?
+
+    A user's clear and a requested stop make a new attempt due: a fixed bug must never turn green on old code. An old
+    job that is still active then is waited for (it was asked to stop).
+    """
+    if not seen.recorded:
+        return Move.NEXT_ATTEMPT  # its writer died before it got to the backend; it is fenced off first
+    if seen.stop_requested or seen.cleared:
+        return Move.WAIT if seen.state in (State.ACTIVE, State.UNKNOWN) else Move.NEXT_ATTEMPT
+    if seen.state is State.ABSENT and seen.ledger is LedgerSays.NOTHING and not seen.submitted:
+        return Move.SUBMIT
+    return ARRIVAL[seen.state, seen.ledger]
+
+
+class Watch(enum.Enum):
+    """What the watching loop does next."""
+
+    WAIT = "wait"
+    FINISHED = "finished"
+    TIMED_OUT = "timed out"
+
+
+def while_watching(seen: JobStatus, *, deadline: datetime | None, now: datetime) -> Watch:
+    """Finished work is collected even past the deadline; unknown waits, and the deadline bounds it."""
+    if seen.state.finished or seen.state is State.ABSENT:
+        return Watch.FINISHED
+    return Watch.TIMED_OUT if deadline is not None and now >= deadline else Watch.WAIT
+
+
+class Ending(enum.Enum):
+    """How an attempt ended."""
+
+    COLLECT = "collect"
+    FAILED = "failed"
+    RESULT_MISSING = "result missing"
+    LOST = "lost"
+
+
+ENDINGS: Final[Mapping[tuple[State, LedgerSays], Ending]] = {
+    (State.SUCCEEDED, _R): Ending.COLLECT,
+    (State.SUCCEEDED, _N): Ending.RESULT_MISSING,
+    (State.SUCCEEDED, _E): Ending.FAILED,
+    (State.FAILED, _R): Ending.FAILED,
+    (State.FAILED, _N): Ending.FAILED,
+    (State.FAILED, _E): Ending.FAILED,
+    (State.STOPPED, _R): Ending.FAILED,
+    (State.STOPPED, _N): Ending.FAILED,
+    (State.STOPPED, _E): Ending.FAILED,
+    (State.ABSENT, _R): Ending.COLLECT,
+    (State.ABSENT, _N): Ending.LOST,
+    (State.ABSENT, _E): Ending.FAILED,
+}
+"""How an attempt that was watched to its end has ended."""
+
+
+class KillDecision(enum.Enum):
+    """What a worker that was asked to end does with its job."""
+
+    STOP = "stop"
+    LEAVE = "leave"
+
+
+def on_kill(*, task_state: str | None, tries_left: bool) -> KillDecision:
+    """
+    A signal does not say who sent it. Still running with a retry left: the worker is being drained and the next try
+    adopts the job. Anything else is a user's wish, or the last chance to stop what nobody will collect.
+
+    :param task_state: Airflow's own word for this task now; ``None`` when it cannot be asked.
+    """
+    drained = task_state in ("running", "queued", "scheduled", "up_for_retry", None)
+    return KillDecision.LEAVE if drained and tries_left else KillDecision.STOP

@@ -1,0 +1,93 @@
+"""From what a job left behind to one of our exceptions: a table of reasons, and one place that builds the sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from .. import exceptions
+from ..backends.base import JobStatus, State
+from ..exceptions import MlxError
+from ..step.identity import TaskInstanceIdentity
+
+REASONS: Final[Mapping[str, type[MlxError]]] = {
+    name: kind
+    for name, kind in vars(exceptions).items()
+    if isinstance(kind, type) and issubclass(kind, MlxError) and kind is not MlxError
+}
+"""Every reason that ``error.json`` or a backend may name; an unknown word is a plain failure of the step."""
+
+
+_OWN_CODE: Final = "the traceback in the log above has the lines of the DAG file; fix the step and clear the task"
+
+
+def describe_job(identity: TaskInstanceIdentity, *, attempt: int, backend: str, job: str) -> str:
+    """Which step and job, for messages."""
+    return f"{identity} · attempt {attempt} · {backend} job {job}"
+
+
+def from_error(
+    error: Mapping[str, Any], *, job: str, attempt: int, url: str | None, log_tail: Sequence[str] = ()
+) -> MlxError:
+    """The exception that ``error.json`` stands for."""
+    kind = REASONS.get(str(error.get("reason")), exceptions.StepFailed)
+    name, message = str(error.get("type") or ""), str(error.get("message") or "")
+    said = ": ".join(part for part in (name, message) if part) or "it left no message"
+    own_code = kind is exceptions.StepFailed
+    what = f"the step failed in its own code: {said}" if own_code else message or said
+    remedy = str(error.get("remedy") or "") or (_OWN_CODE if own_code else "")
+    # The traceback is in the log already, mapped to the DAG file: repeating its end would hide the sentence.
+    return _build(kind, what, where=_place(error), job=job, remedy=remedy, url=url, attempt=attempt, log_tail=())
+
+
+def from_status(
+    status: JobStatus, *, job: str, attempt: int, url: str | None, log_tail: Sequence[str], stop_reason: str | None
+) -> MlxError:
+    """The exception for a job that ended without an ``error.json``."""
+    said = f": {status.reason}" if status.reason else ""
+    code = f" with exit status {status.exit_code}" if status.exit_code is not None else ""
+    if stop_reason == "timeout":
+        return _build(
+            exceptions.JobTimeout, "the step's deadline passed and its job was stopped", job=job, url=url,
+            attempt=attempt, log_tail=log_tail,
+            remedy="raise `Resources(timeout=…)` or the target's `max_runtime`, or make the step faster",
+        )  # fmt: skip
+    if status.state is State.STOPPED:
+        return _build(exceptions.JobCancelled, f"the job was stopped{said}", job=job, url=url, attempt=attempt,
+                      log_tail=log_tail, remedy="clear the task to run it again")  # fmt: skip
+    kind = REASONS.get(status.failure or "", exceptions.StepFailed)
+    return _build(kind, f"the job failed{code} and left no error.json{said}", job=job, url=url, attempt=attempt,
+                  log_tail=log_tail, remedy="the job's own log says more; a process that is killed leaves no traceback")  # fmt: skip
+
+
+def result_missing(*, job: str, attempt: int, uri: str, url: str | None, log_tail: Sequence[str]) -> MlxError:
+    """The backend says success and there is no result."""
+    return exceptions.ResultMissing(
+        f"the backend says that the job succeeded, and there is no result.json under {uri}",
+        job=job, url=url, attempt=attempt, log_tail=log_tail,
+        remedy="check that the job may create objects there (role, service account, endpoint); "
+        "finished work is not run again by itself: clear the task to do so",
+    )  # fmt: skip
+
+
+def lost(status: JobStatus, *, job: str, attempt: int) -> MlxError:
+    """The job is gone and left nothing."""
+    return exceptions.Preempted(
+        f"the job was lost: {status.reason or 'the backend does not know it any more'}",
+        job=job, attempt=attempt, remedy="another attempt follows if `preemptions` or `retries` allow one",
+    )  # fmt: skip
+
+
+def _build(kind: type[MlxError], what: str, **fields: Any) -> MlxError:
+    if issubclass(kind, exceptions.InvalidStep):
+        return kind(what, where=fields.get("job", ""), remedy=fields.get("remedy", ""))
+    return kind(what, **fields)
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    frames = [frame for frame in error.get("frames") or () if isinstance(frame, Mapping)]
+    own = [frame for frame in frames if frame.get("user")] or frames
+    if not own:
+        return ""
+    last = own[-1]
+    return f"{last.get('file')}:{last.get('line')}, in {last.get('function')}"

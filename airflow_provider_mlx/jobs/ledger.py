@@ -1,0 +1,222 @@
+"""
+The ledger of one task instance in the artifact root: what was submitted, what came back, who took it.
+
+::
+
+    runs/{deployment}/{dag}/{run}/{task}/{map}/
+      attempt-1/
+        context.json      written first, create-only: the attempt's number is taken
+        job.json          the request's digest and the target, before the backend is called
+        handle.json       what the backend answered
+        stop_requested    before any stop
+        result.json | error.json   written by the job, once
+        outputs/…         written by the job
+        claim-{try}       which try took the result
+        log.txt           the whole log
+
+Every object but a log is created, never overwritten: two workers that work on one attempt meet here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ..artifacts.store import ObjectStore
+from ..backends.base import JobHandle
+from ..exceptions import ResultMissing
+from ..runtime.protocol import CONTEXT_FILE, ERROR_FILE, LOG_FILE, PROTOCOL, RESULT_FILE
+from ..runtime.uris import join
+from ..step.identity import TaskInstanceIdentity
+
+_RECORD_LIMIT: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """
+    ``job.json``: what was about to be submitted; never a secret.
+
+    :param max_tries: Airflow's count when this attempt was written; it grows when a user clears the task.
+    :param run_started: when Airflow started the DAG run; a run that was cleared, or made anew under the same id,
+        starts again.
+    :param deadline: absolute, UTC; the job is stopped then.
+    """
+
+    attempt: int
+    job: str
+    backend: str
+    conn_id: str | None
+    stack: str
+    target: str
+    target_index: int
+    settings: Mapping[str, Any]
+    request: Mapping[str, Any]
+    request_digest: str
+    context_sha256: str
+    bundle_sha256: str
+    nonce: str
+    try_number: int
+    max_tries: int
+    run_started: str
+    started_at: datetime
+    deadline: datetime | None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain JSON."""
+        value = dict(vars(self))
+        value["settings"], value["request"] = dict(self.settings), dict(self.request)
+        value["started_at"] = self.started_at.isoformat()
+        value["deadline"] = self.deadline.isoformat() if self.deadline else None
+        return value
+
+    @classmethod
+    def from_wire(cls, value: Mapping[str, Any]) -> AttemptRecord:
+        """The record that :meth:`to_wire` wrote; keys of later releases are left out."""
+        known = {key: value[key] for key in cls.__dataclass_fields__}
+        known["started_at"] = datetime.fromisoformat(value["started_at"])
+        known["deadline"] = datetime.fromisoformat(value["deadline"]) if value["deadline"] else None
+        return cls(**known)
+
+
+class AttemptLedger:
+    """One attempt's folder."""
+
+    def __init__(self, store: ObjectStore, root: str, identity: TaskInstanceIdentity, attempt: int) -> None:
+        self.identity = identity
+        self.attempt = attempt
+        self.uri = join(root, identity.attempt_folder(attempt))
+        self._store = store
+
+    @property
+    def context_uri(self) -> str:
+        """Where ``context.json`` lies."""
+        return join(self.uri, CONTEXT_FILE)
+
+    @property
+    def log_uri(self) -> str:
+        """Where ``log.txt`` lies."""
+        return join(self.uri, LOG_FILE)
+
+    def take(self, context: bytes) -> bool:
+        """Write the context, and with it take this attempt's number; ``False`` if somebody else has it."""
+        return self._store.create(self.context_uri, context)
+
+    def read_context(self) -> bytes | None:
+        """The recorded context, or ``None``."""
+        return self._store.read(self.context_uri, limit=_RECORD_LIMIT)
+
+    def write_record(self, record: AttemptRecord) -> bool:
+        """Record what is about to be submitted; ``False`` if another worker has closed this attempt or recorded it."""
+        return self._store.create(join(self.uri, "job.json"), _json(record.to_wire()))
+
+    def abandon(self) -> bool:
+        """Close an attempt that has a context and no record, so that its writer, if it wakes up, submits nothing."""
+        return self._store.create(join(self.uri, "job.json"), _json({"abandoned": True}))
+
+    def read_record(self) -> AttemptRecord | None:
+        """What was about to be submitted, or ``None`` if the writer died before it got there."""
+        value = self._read("job.json")
+        return None if value is None or value.get("abandoned") else AttemptRecord.from_wire(value)
+
+    def write_handle(self, handle: JobHandle) -> None:
+        """Record what the backend answered."""
+        self._store.create(join(self.uri, "handle.json"), _json(handle.to_wire()))
+
+    def read_handle(self) -> JobHandle | None:
+        """What the backend answered, or ``None``."""
+        value = self._read("handle.json")
+        return None if value is None else JobHandle.from_wire(value)
+
+    def request_stop(self, *, reason: str, now: datetime) -> None:
+        """Say that this attempt is to be stopped, before it is."""
+        self._store.create(join(self.uri, "stop_requested"), _json({"reason": reason, "at": now.isoformat()}))
+
+    def read_stop_request(self) -> Mapping[str, Any] | None:
+        """Why and when a stop was asked for, or ``None``."""
+        return self._read("stop_requested")
+
+    def read_result(self) -> Mapping[str, Any] | None:
+        """``result.json``, or ``None``."""
+        return self._checked(RESULT_FILE)
+
+    def read_error(self) -> Mapping[str, Any] | None:
+        """``error.json``, or ``None``."""
+        return self._checked(ERROR_FILE)
+
+    def claim(self, *, try_number: int, max_tries: int, ti_id: str, now: datetime) -> None:
+        """Record that a try took the result; a later try may take it again if that one died."""
+        claim = {"try_number": try_number, "max_tries": max_tries, "ti_id": ti_id, "at": now.isoformat()}
+        self._store.create(join(self.uri, f"claim-{try_number}"), _json(claim))
+
+    def write_log(self, text: str) -> None:
+        """Keep the whole log beside the result."""
+        self._store.write(self.log_uri, text.encode())
+
+    def _checked(self, name: str) -> Mapping[str, Any] | None:
+        value = self._read(name)
+        if value is None:
+            return None
+        step = value.get("step")
+        expected = self.identity.job_name(self.attempt)
+        if value.get("protocol") != PROTOCOL or not isinstance(step, Mapping) or step.get("job") != expected:
+            raise ResultMissing(
+                f"{name} is not this attempt's: expected protocol {PROTOCOL} and job {expected}, "
+                f"found protocol {value.get('protocol')!r} and job {step.get('job') if isinstance(step, Mapping) else step!r}",
+                where=join(self.uri, name),
+                remedy="look at the file; clear the task to run the step again",
+            )
+        return value
+
+    def _read(self, name: str) -> Mapping[str, Any] | None:
+        uri = join(self.uri, name)
+        data = self._store.read(uri, limit=_RECORD_LIMIT)
+        if data is None:
+            return None
+        try:
+            value = json.loads(data)
+        except ValueError as error:
+            raise _corrupt(uri, str(error)) from error
+        if not isinstance(value, dict):
+            raise _corrupt(uri, "it is not a JSON object")
+        return value
+
+
+class Ledger:
+    """All attempts of one task instance."""
+
+    def __init__(self, store: ObjectStore, root: str, identity: TaskInstanceIdentity) -> None:
+        self.identity = identity
+        self.root = root
+        self.store = store
+
+    def attempt(self, number: int) -> AttemptLedger:
+        """The ledger of one attempt, whether it exists or not."""
+        return AttemptLedger(self.store, self.root, self.identity, number)
+
+    def latest(self) -> AttemptLedger | None:
+        """The newest attempt whose number was taken, or ``None``."""
+        number = 0
+        while self.store.facts(self.attempt(number + 1).context_uri) is not None:
+            number += 1
+        return self.attempt(number) if number else None
+
+
+def utc_now() -> datetime:
+    """The clock of the loops; what decides takes the time as an argument."""
+    return datetime.now(UTC)
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _corrupt(uri: str, why: str) -> ResultMissing:
+    return ResultMissing(
+        f"a record of the ledger cannot be read: {why}",
+        where=uri,
+        remedy="look at the file: something other than the job wrote there; clear the task to run the step again",
+    )

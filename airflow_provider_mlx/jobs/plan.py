@@ -1,0 +1,364 @@
+"""
+Step + stack → job: pure but for what was read before. ``python -m airflow_provider_mlx plan`` prints the outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from ..artifacts.store import ObjectStore
+from ..backends.base import Backend, TargetSettings
+from ..backends.registry import backend_class
+from ..exceptions import InvalidStep, Problem
+from ..runtime.codecs import CODECS, packages_for
+from ..runtime.protocol import PROTOCOL, StepContext
+from ..runtime.uris import join
+from ..runtime.values import ArtifactReference
+from ..stacks.policy import PolicyQuestion, check_policy
+from ..stacks.resolution import ResolvedStep
+from ..stacks.stack import PolicyRule, Target
+from ..step.bundle import Bundle, build_bundle, runtime_files
+from ..step.definition import StepDefinition
+from ..step.identity import TaskInstanceIdentity
+from ..step.resources import Resources
+from ..step.spec import JobSpec, ObjectReference, request_digest
+from .ledger import AttemptRecord
+from .ports import TryFacts
+
+NATIVE_MARGIN: Final = timedelta(minutes=10)
+"""The backend's own limit lies this much after ours: it ends the job only when Airflow is gone."""
+
+_ALWAYS_REFUSED: Final = frozenset({"command"})
+"""What cannot be left out with a warning: without it there is nothing to run."""
+
+
+@dataclass(frozen=True)
+class PlanningOptions:
+    """The deployment's settings that a plan depends on."""
+
+    deployment_id: str = ""
+    inline_bytes: int = 48 * 1024
+    heartbeat_seconds: float = 30.0
+    local_allowed: bool = True
+    local_work_dir: str = ""
+    pool: str = "default_pool"
+    execution_timeout: timedelta | None = None
+    policy: Sequence[PolicyRule] = ()
+
+
+@dataclass(frozen=True)
+class PlannedAttempt:
+    """One attempt, ready to be submitted."""
+
+    backend: Backend
+    target: Target
+    target_index: int
+    stack: str
+    spec: JobSpec
+    request: Mapping[str, Any]
+    context: bytes
+    bundle: Bundle | None
+    limit: timedelta | None
+    nonce: str
+    store: ObjectStore
+    warnings: tuple[str, ...] = ()
+
+    def upload(self) -> None:
+        """Put the bundle into the artifact root, unless it is there: it is named by its content."""
+        if self.bundle is not None and self.spec.bundle is not None:
+            self.store.create(self.spec.bundle.uri, self.bundle.data)
+
+    def record(self, *, facts: TryFacts, started_at: datetime, deadline: datetime | None) -> AttemptRecord:
+        """What the ledger keeps of this plan."""
+        return AttemptRecord(
+            attempt=self.spec.attempt, job=self.spec.name, backend=self.backend.name, conn_id=self.target.conn_id,
+            stack=self.stack, target=self.target.name, target_index=self.target_index,
+            settings=self.backend.settings.model_dump(mode="json"), request=self.request,
+            request_digest=request_digest(self.request), nonce=self.nonce,
+            context_sha256=hashlib.sha256(self.context).hexdigest(),
+            bundle_sha256=self.bundle.sha256 if self.bundle else "",
+            try_number=facts.try_number, max_tries=facts.max_tries, run_started=facts.run_started,
+            started_at=started_at, deadline=deadline,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Planner:
+    """
+    Plans the attempts of one step on one stack.
+
+    :param inputs: the artifacts that the arguments refer to, already checked.
+    """
+
+    definition: StepDefinition
+    identity: TaskInstanceIdentity
+    resolved: ResolvedStep
+    options: PlanningOptions
+    store: ObjectStore
+    inputs: tuple[ArtifactReference, ...] = ()
+    try_number: int = 1
+    _checked: dict[int, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def bundle(self) -> Bundle | None:
+        """The code, the same for every attempt and target."""
+        if self.definition.payload is None:
+            return None
+        user = {f"source/{path}": data for path, data in self.definition.files.items()}
+        return build_bundle({**runtime_files(), **user})
+
+    def check(self) -> None:
+        """
+        Plan every candidate of the fallback list before the first submission.
+
+        :raises InvalidStep: any of them cannot run this step; all problems at once.
+        """
+        problems: list[Problem] = []
+        for index in range(len(self.resolved.targets)):
+            try:
+                self.plan(1, index)
+            except InvalidStep as error:
+                problems += error.problems or [Problem(error.what, error.remedy)]
+        if problems:
+            raise InvalidStep(self._headline(), list(dict.fromkeys(problems)), where=self.definition.origin)
+
+    def plan(self, number: int, target_index: int = 0) -> PlannedAttempt:
+        """
+        The attempt of this number on a candidate of the target.
+
+        :raises InvalidStep: the backend cannot honour the step, or the policy refuses it.
+        """
+        target = self.resolved.targets[target_index]
+        backend = self._backend(target)
+        spec, context = self._spec(number, target, backend)
+        problems, warnings, resources = self._honoured(backend, spec)
+        spec = replace(spec, resources=resources)
+        problems += backend.problems(spec) + self._deployment(backend) + self._types() + self._policy(target, spec)
+        if problems:
+            raise InvalidStep(self._headline(target), problems, where=self.definition.origin)
+        return PlannedAttempt(
+            backend=backend, target=target, target_index=target_index, stack=self.resolved.stack, spec=spec,
+            request=backend.plan(spec), context=context, bundle=self.bundle, limit=self._limit(target, spec.resources),
+            nonce=self._nonce(number), store=self.store, warnings=(*warnings, *self.definition.warnings),
+        )  # fmt: skip
+
+    # --- parts ---------------------------------------------------------------------------------------------------
+
+    def _backend(self, target: Target) -> Backend:
+        kind = backend_class(target.backend)
+        settings = target.settings if target.settings is not None else kind.settings_model()
+        if "work_dir" in type(settings).model_fields and not getattr(settings, "work_dir", ""):
+            settings = settings.model_copy(update={"work_dir": self.options.local_work_dir})
+        assert isinstance(settings, TargetSettings)  # noqa: S101  (the registry gave this model to the stack's reader)
+        return kind(settings, target.conn_id, self.store)
+
+    def _spec(self, number: int, target: Target, backend: Backend) -> tuple[JobSpec, bytes]:
+        name, root = self.identity.job_name(number), self.resolved.artifacts.root
+        outputs_uri = join(root, self.identity.attempt_folder(number))
+        context = self._context(number, target, backend, outputs_uri)
+        resources = Resources.from_wire(target.resources)
+        limit = self._limit(target, resources)
+        python = self.definition.payload is not None
+        spec = JobSpec(
+            identity=self.identity, attempt=number, name=name, outputs_uri=outputs_uri,
+            bundle=self._bundle_reference(root),
+            context=ObjectReference(join(outputs_uri, "context.json"), hashlib.sha256(context).hexdigest(), len(context))
+            if python else None,
+            inputs=tuple(ObjectReference(item.uri, item.sha256, item.size) for item in self.inputs),
+            command=self.definition.command, image=target.image, python=target.python, resources=resources,
+            env=target.env, secrets=self._secrets(target), tags=target.tags,
+            native_limit_seconds=int((limit + NATIVE_MARGIN).total_seconds()) if limit else None,
+            overrides=self.definition.overrides.get(target.backend, {}),
+        )  # fmt: skip
+        return spec, context
+
+    def _bundle_reference(self, root: str) -> ObjectReference | None:
+        if self.bundle is None:
+            return None
+        return ObjectReference(join(root, "bundles", f"{self.bundle.sha256}.zip"), self.bundle.sha256, self.bundle.size)
+
+    def _context(self, number: int, target: Target, backend: Backend, outputs_uri: str) -> bytes:
+        root = self.resolved.artifacts.root
+        view = backend.view(self.identity.job_name(number), root)
+        context: dict[str, Any] = {
+            "protocol": PROTOCOL,
+            "nonce": self._nonce(number),
+            "step": self.identity.step(try_number=self.try_number, attempt=number),
+            "arguments": self.definition.arguments,
+            "outputs": {
+                "uri": outputs_uri,
+                "inline_bytes": self.options.inline_bytes,
+                "multiple": self.definition.multiple_outputs,
+            },
+            # the same for every attempt and try of this task instance
+            "checkpoint_uri": join(root, self.identity.folder, "checkpoints"),
+            "store": {**view.store, "allowed": [root, *self.resolved.artifacts.allowed]},
+            "environment": {
+                "requirements": list(self._requirements()),
+                "inherit": view.inherit_packages,
+                "replace": list(self.definition.replace),
+                "cache": view.environment_cache,
+            },
+            "heartbeat_seconds": self.options.heartbeat_seconds,
+            "grace_seconds": 30.0,
+        }
+        if self.definition.payload is not None:
+            context["payload"] = self.definition.payload
+        typed: StepContext = context  # type: ignore[assignment]
+        return (json.dumps(typed, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+    def _requirements(self) -> tuple[str, ...]:
+        """The step's own, and what the codecs of its inputs and its result need; none if the step names none."""
+        own = self.definition.requirements
+        if not own:
+            return ()
+        needed = list(packages_for(self.definition.return_type)) if self.definition.return_type else []
+        for reference in self.inputs:
+            codec = CODECS.get(reference.codec)
+            needed += [*codec.packages, *packages_for(reference.type)] if codec else []
+        present = {_package_name(line) for line in own}
+        return (*own, *sorted({package for package in needed if _package_name(package) not in present}))
+
+    def _secrets(self, target: Target) -> dict[str, Mapping[str, Any]]:
+        missing = [
+            Problem(
+                f"the target `{target.name}` maps no secret `{logical}`",
+                f"add it under `secrets:` of the target; there are {', '.join(sorted(target.secrets)) or 'none'}",
+                field=f"secrets[{variable!r}]",
+            )
+            for variable, logical in self.definition.secrets.items()
+            if logical not in target.secrets
+        ]
+        if missing:
+            raise InvalidStep(self._headline(target), missing, where=self.definition.origin)
+        return {variable: target.secrets[logical] for variable, logical in self.definition.secrets.items()}
+
+    def _limit(self, target: Target, resources: Resources) -> timedelta | None:
+        limits = [resources.time_limit, target.max_runtime, self.options.execution_timeout]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _nonce(self, number: int) -> str:
+        return hashlib.sha256(f"{self.identity.digest}/{number}".encode()).hexdigest()[:16]
+
+    # --- refusals ------------------------------------------------------------------------------------------------
+
+    def _honoured(self, backend: Backend, spec: JobSpec) -> tuple[list[Problem], list[str], Resources]:
+        """What the backend cannot honour: problems, or warnings and resources without it where the stack says so."""
+        asked = asked_fields(spec)
+        refused = {name: reason for name, reason in backend.cannot.items() if name in asked}
+        why = {name: reason.partition(" → ") for name, reason in refused.items()}
+        if self.resolved.on_unsupported == "warn":
+            kept = {name: value for name, value in spec.resources.to_wire().items() if name not in refused}
+            warnings = [
+                f"{name}={asked[name]!r} has no effect on `{backend.name}`: {why[name][0]}"
+                for name in refused
+                if name not in _ALWAYS_REFUSED
+            ]
+            problems = [Problem(why[name][0], why[name][2], name) for name in refused if name in _ALWAYS_REFUSED]
+            return problems, warnings, Resources.from_wire(kept)
+        return [Problem(what, way, f"{name}={asked[name]!r}") for name, (what, _, way) in why.items()], [], spec.resources
+
+    def _deployment(self, backend: Backend) -> list[Problem]:
+        problems = []
+        if backend.needs_deployment_id and not self.options.deployment_id:
+            problems.append(
+                Problem(
+                    f"`[mlx] deployment_id` is not set, and other Airflows may see the jobs of `{backend.name}`",
+                    "set AIRFLOW__MLX__DEPLOYMENT_ID to a name of this Airflow, as prod-eu",
+                )
+            )
+        if backend.name == "local" and not self.options.local_allowed:
+            problems.append(
+                Problem(
+                    "steps may not run as processes of this worker: `[mlx] allow_local` does not allow it",
+                    "choose another stack, run under `airflow dags test`, or set AIRFLOW__MLX__ALLOW_LOCAL=true; "
+                    "`local` isolates packages, not trust",
+                )
+            )
+        return problems
+
+    def _types(self) -> list[Problem]:
+        return return_type_problems(self.definition.return_type)
+
+    def _policy(self, target: Target, spec: JobSpec) -> list[Problem]:
+        gpus = spec.resources.gpus
+        settings = target.settings.model_dump() if target.settings is not None else {}
+        return check_policy(
+            self.options.policy,
+            PolicyQuestion(
+                dag_id=self.identity.dag_id, task_id=self.identity.task_id, stack=self.resolved.stack,
+                target=self.resolved.target, image=target.image,
+                service_account=settings.get("service_account"), role=settings.get("role_arn"),
+                overrides=self.resolved.overrides, gpu=(gpus.count if gpus else 0) * spec.resources.node_count,
+                nodes=spec.resources.node_count, max_runtime=self._limit(target, spec.resources), pool=self.options.pool,
+            ),
+        )  # fmt: skip
+
+    def _headline(self, target: Target | None = None) -> str:
+        where = f"stack `{self.resolved.stack}`, target `{self.resolved.target}`"
+        backend = f" ({target.backend})" if target else ""
+        return f"step `{self.identity.task_id}` of `{self.identity.dag_id}` cannot run on {where}{backend}"
+
+
+def asked_fields(spec: JobSpec) -> dict[str, Any]:
+    """The fields of a step that ask for something, by the names of a backend's ``cannot``."""
+    resources = spec.resources
+    asked: dict[str, Any] = {
+        name: value for name, value in resources.to_wire().items() if name not in ("nodes", "launcher", "spot", "gpu")
+    }
+    if resources.gpus is not None:
+        asked["gpu"] = resources.gpu
+        if 0 < resources.gpus.count < 1:
+            asked["fractional_gpu"] = resources.gpu
+    if resources.node_count > 1:
+        asked["nodes"] = resources.nodes
+    if resources.launcher not in (None, "none"):
+        asked["launcher"] = resources.launcher
+    if resources.wants_spot:
+        asked["spot"] = resources.spot
+    if spec.command is not None:
+        asked["command"] = list(spec.command)
+    if spec.image is not None:
+        asked["image"] = spec.image
+    return asked
+
+
+def return_type_problems(return_type: str | None) -> list[Problem]:
+    """Refuse a return annotation that no codec takes, before the step has run for nine hours."""
+    if return_type is None or return_type in _ANYTHING or packages_for(return_type) or _codec_of(return_type):
+        return []
+    return [
+        Problem(
+            f"no codec takes a `{return_type}`",
+            "return a data frame, an array, a scikit-learn estimator, plain JSON, or a Path to a file that the step "
+            "wrote; or leave the annotation out to decide when the step returns",
+            field="return annotation",
+        )
+    ]
+
+
+_ANYTHING: Final = frozenset({"object", "typing.Any", "Any", "None", "NoneType", "typing.NoReturn", "typing.Never"})
+
+
+def _codec_of(return_type: str) -> bool:
+    from ..runtime.codecs import codec_for_type_name
+
+    return codec_for_type_name(return_type) is not None
+
+
+def _package_name(requirement: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    try:
+        return canonicalize_name(Requirement(requirement.partition(" --")[0]).name)
+    except InvalidRequirement:
+        return requirement
+
+

@@ -1,0 +1,189 @@
+"""A step's arguments: context names filled in, XCom values taken as they are, everything turned into wire form."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, Final
+
+from ..exceptions import InvalidStep, Problem
+from ..runtime.protocol import Arguments
+from ..runtime.values import ARTIFACT_TAG, TAG, Dataset
+from ..runtime.wire import NotPlain, decode, encode
+
+CONTEXT_NAMES: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "ds": lambda context: context["ds"],
+    "ds_nodash": lambda context: context["ds_nodash"],
+    "ts": lambda context: context["ts"],
+    "ts_nodash": lambda context: context["ts_nodash"],
+    "run_id": lambda context: context["run_id"],
+    "logical_date": lambda context: context.get("logical_date"),
+    "data_interval_start": lambda context: context.get("data_interval_start"),
+    "data_interval_end": lambda context: context.get("data_interval_end"),
+    "params": lambda context: plain_params(context["params"]),
+    "conf": lambda context: dict(context["dag_run"].conf or {}),
+    "map_index": lambda context: context["ti"].map_index,
+    "try_number": lambda context: context["ti"].try_number,
+}
+"""Names in a step's signature that are filled from the run: values that JSON can say. (Design section 4.)"""
+
+WAYS_OUT: Final[Mapping[str, str]] = {
+    "ti": "ask for `run_id`, `map_index` or `try_number`, or pull in a plain task and pass the value",
+    "task_instance": "ask for `run_id`, `map_index` or `try_number`, or pull in a plain task and pass the value",
+    "dag": "pass what you need of it, as `\"{{ dag.dag_id }}\"`",
+    "task": "pass what you need of it, as `\"{{ task.task_id }}\"`",
+    "dag_run": "ask for `run_id` or `conf`, or pass `\"{{ dag_run.run_type }}\"`",
+    "macros": "pass a rendered template, as `\"{{ macros.ds_add(ds, 1) }}\"`",
+    "conn": "name the secret under `secrets=`, or pass a rendered field that is no secret",
+    "outlet_events": "return a value: its artifact's uri, digest and metrics go to the outlets' events",
+    "inlet_events": "read them in a plain task and pass what you need",
+    "triggering_asset_events": "read them in a plain task and pass what you need",
+}
+"""Context names that hold live Airflow objects; a job runs apart from Airflow."""
+
+
+def check_signature(function: Callable[..., Any], *, airflow_names: Iterable[str], where: str) -> None:
+    """
+    Refuse parameters that a job cannot have.
+
+    :raises InvalidStep: all of them at once.
+    """
+    problems = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            if name in ("context", "kwargs"):
+                problems.append(
+                    Problem(
+                        f"`**{name}` would receive Airflow's whole context, which cannot leave Airflow",
+                        f"name what the step needs as parameters; filled in are {', '.join(CONTEXT_NAMES)}",
+                        field=f"**{name}",
+                    )
+                )
+        elif name in airflow_names and name not in CONTEXT_NAMES:
+            way = WAYS_OUT.get(name, "read it in a plain task and pass what you need as an argument")
+            problems.append(Problem("it is a live object of Airflow, and the step runs apart from Airflow", way, name))
+    if problems:
+        raise InvalidStep(f"step `{function.__name__}` asks for what a job cannot have", problems, where=where)
+
+
+def plain_params(params: Any) -> dict[str, Any]:
+    """A run's params as a plain dict."""
+    return dict(params.dump() if hasattr(params, "dump") else params)
+
+
+def fill_context(function: Callable[..., Any] | None, given: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, with the context names of the signature that the caller left out."""
+    filled = dict(given)
+    if function is None:
+        return filled
+    for name in inspect.signature(function).parameters:
+        if name in CONTEXT_NAMES and filled.get(name) is None:
+            filled[name] = CONTEXT_NAMES[name](context)
+    return filled
+
+
+def static_argument(value: Any) -> Any:
+    """
+    An argument as it is kept in the operator: our own classes become the plain JSON that stands for them.
+
+    Operator fields are stored with the DAG, and Airflow's allow-lists refuse foreign classes.
+    """
+    if isinstance(value, Dataset):
+        return value.to_wire()
+    if isinstance(value, dict):
+        return {key: static_argument(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(static_argument(item) for item in value)
+    return value
+
+
+def to_wire(args: Iterable[Any], kwargs: Mapping[str, Any], *, masked: Callable[[Any], bool]) -> Arguments:
+    """
+    The rendered arguments in wire form.
+
+    :param masked: whether Airflow would mask this value in logs, so that it is a secret.
+    :raises InvalidStep: an argument is no plain value, a malformed reference, or a secret; all problems at once.
+    """
+    problems: list[Problem] = []
+
+    def one(value: Any, name: str) -> Any:
+        if masked(value):
+            problems.append(
+                Problem(
+                    "its value is a secret that Airflow masks; arguments are written to the artifact root",
+                    'name it under `secrets={"ENV_NAME": "logical-name"}` and map the name in the stack',
+                    field=name,
+                )
+            )
+            return None
+        try:
+            wire = _wire(value, name)
+            decode(wire)
+        except NotPlain as error:
+            problems.append(
+                Problem(
+                    str(error),
+                    "pass plain JSON, a Dataset, or the result of another step; build objects inside the step",
+                    field=name,
+                )
+            )
+            return None
+        except ValueError as error:
+            problems.append(
+                Problem(
+                    f"{error}",
+                    "a dict with the key `mlx` stands for a reference; rename the key, or pass what a step returned",
+                    field=name,
+                )
+            )
+            return None
+        return wire
+
+    arguments = Arguments(
+        args=[one(value, f"argument {index + 1}") for index, value in enumerate(args)],
+        kwargs={name: one(value, name) for name, value in kwargs.items()},
+    )
+    if problems:
+        raise InvalidStep("the step's arguments cannot be sent to a job", problems)
+    return arguments
+
+
+def _wire(value: Any, path: str) -> Any:
+    """``encode``, for what Airflow itself may hand over: tagged dicts, lazy sequences, assets, dates, artifacts."""
+    if isinstance(value, dict):
+        if isinstance(value.get(TAG), str):
+            return value  # checked by decode
+        if not all(isinstance(key, str) for key in value):
+            raise NotPlain(value, path)
+        if TAG in value:
+            raise ValueError(f"{path} has a key `{TAG}` that is no tag")
+        return {key: _wire(item, f"{path}.{key}") for key, item in value.items()}
+    if isinstance(value, (str, bytes)) or value is None:
+        return encode(value, path)
+    if isinstance(value, datetime):
+        return encode(value if value.tzinfo else value.replace(tzinfo=_utc()), path)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (int, float, Dataset)):
+        return encode(value, path)
+    if hasattr(value, "reference") and getattr(value.reference, "to_wire", None):
+        return value.reference.to_wire()
+    if hasattr(value, "uri") and type(value).__module__.startswith("airflow"):
+        return Dataset(str(value.uri)).to_wire()  # an Airflow Asset (or 2.x Dataset) is a dataset by reference
+    if isinstance(value, (list, tuple, set, frozenset)) or (
+        hasattr(value, "__iter__") and hasattr(value, "__len__") and type(value).__module__.startswith("airflow")
+    ):
+        return [_wire(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    return encode(value, path)
+
+
+def is_reference(value: Any) -> bool:
+    """Whether an XCom value is an artifact reference."""
+    return isinstance(value, Mapping) and value.get(TAG) == ARTIFACT_TAG
+
+
+def _utc() -> Any:
+    from datetime import UTC
+
+    return UTC

@@ -1,0 +1,180 @@
+"""What a step needs to know of the Airflow that runs it: settings, stacks, identity, and this try's facts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from logging import Logger
+from pathlib import Path
+from typing import Any
+
+from ..artifacts.credentials import open_store
+from ..artifacts.store import Gate, ObjectStore
+from ..backends.base import TargetSettings
+from ..backends.registry import backend_class, backend_names
+from ..exceptions import InvalidStep, JobMisconfigured
+from ..jobs.plan import PlanningOptions
+from ..jobs.ports import Ports, TryFacts
+from ..links.job import LINK_KEY
+from ..settings import Settings, read_settings
+from ..stacks import PARAM_NAME, Stacks, declared_stack_param, load_stacks, resolve_stack_name
+from ..step.identity import TaskInstanceIdentity
+from ..version_compat import AirflowTaskTimeout, bundle_root, is_dag_test, task_state
+
+NO_DEPLOYMENT = "default"
+"""The deployment's name in identities where ``[mlx] deployment_id`` is not set: local jobs only."""
+
+
+def identity_of(ti: Any, settings: Settings) -> TaskInstanceIdentity:
+    """Who this task instance is."""
+    return TaskInstanceIdentity(
+        deployment_id=settings.deployment_id or NO_DEPLOYMENT,
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+    )
+
+
+def facts_of(context: Mapping[str, Any]) -> TryFacts:
+    """Airflow's facts about this try."""
+    ti = context["ti"]
+    started = getattr(context.get("dag_run"), "start_date", None)
+    return TryFacts(
+        try_number=ti.try_number,
+        max_tries=ti.max_tries,
+        tries_left=bool(ti.task.retries) and ti.try_number <= ti.max_tries,
+        ti_id=str(getattr(ti, "id", "") or ""),
+        run_started=started.isoformat() if started else "",
+    )
+
+
+def ports_for(context: Mapping[str, Any], *, log: Logger, killed: threading.Event) -> Ports:
+    """The life of a job's effects, through Airflow."""
+    ti = context["ti"]
+
+    def publish_link(url: str | None) -> None:
+        ti.task.job_url = url or ""
+        if url:
+            ti.xcom_push(key=LINK_KEY, value=url)
+
+    return Ports(
+        show=lambda line: log.info("%s", line),
+        say=lambda line: log.info("mlx: %s", line),
+        task_state=lambda: task_state(ti),
+        publish_link=publish_link,
+        is_timeout=lambda error: isinstance(error, AirflowTaskTimeout),
+        killed=killed,
+    )
+
+
+def options_for(context: Mapping[str, Any], settings: Settings, stacks: Stacks) -> PlanningOptions:
+    """What a plan depends on besides the stack."""
+    task = context["ti"].task
+    return PlanningOptions(
+        deployment_id=settings.deployment_id,
+        inline_bytes=settings.inline_bytes,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        local_allowed=local_allowed(settings),
+        local_work_dir=str(settings.local_root / "local"),
+        pool=task.pool,
+        execution_timeout=task.execution_timeout,
+        policy=stacks.policy,
+    )
+
+
+def local_allowed(settings: Settings) -> bool:
+    """Whether steps may run as processes of this worker."""
+    return settings.allow_local == "true" or (settings.allow_local == "auto" and is_dag_test())
+
+
+def read_stacks(settings: Settings, *, dag_file: str | None, root: str | None) -> Stacks:
+    """
+    The stacks that a DAG file sees.
+
+    :raises InvalidStep: anything is wrong in any of the files.
+    """
+    return load_stacks(
+        deployment_files=settings.stacks_files,
+        dag_file=dag_file,
+        bundle_root=root,
+        bundle_stacks="allow" if settings.bundle_stacks == "allow" else "deny",
+        backend_settings=installed_backend_settings(),
+        local_root=settings.local_root.absolute().as_uri(),
+    )
+
+
+def installed_backend_settings() -> dict[str, type[TargetSettings]]:
+    """The settings model of every backend that can be imported here."""
+    models = {}
+    for name in backend_names():
+        try:
+            models[name] = backend_class(name).settings_model
+        except ImportError:  # a backend whose extra is not installed: the stack's reader names the extra
+            continue
+    return models
+
+
+def stack_choice(
+    stacks: Stacks, settings: Settings, *, step: str | None, declared: Mapping[str, Any], params: Mapping[str, Any]
+) -> tuple[str, str]:
+    """
+    The stack's name, and why.
+
+    :param declared: the DAG's own params; an undeclared ``mlx_stack`` in a run's conf does nothing.
+    :param params: the run's values.
+    """
+    run_param = declared_stack_param(declared, params.get(PARAM_NAME))
+    return resolve_stack_name(step, run_param, settings.stack, stacks.default)
+
+
+def artifact_access(stack: str | None) -> tuple[ObjectStore, Gate]:
+    """
+    The store and the gate for ``Artifact.of`` in a plain task.
+
+    :param stack: the stack's name; by default the one that this run uses.
+    """
+    settings = read_settings()
+    context = current_context()
+    dag = context.get("dag")
+    stacks = read_stacks(settings, dag_file=getattr(dag, "fileloc", None), root=bundle_root(context.get("ti")))
+    name, _ = stack_choice(
+        stacks, settings, step=stack, declared=dict(getattr(dag, "params", None) or {}),
+        params=dict(context.get("params") or {}),
+    )  # fmt: skip
+    artifacts = stacks.stack(name).artifacts
+    return open_store(artifacts.root, artifacts.conn_id), Gate((artifacts.root, *artifacts.allowed))
+
+
+def current_context() -> Mapping[str, Any]:
+    """The running task's context; empty outside a task, as in a notebook."""
+    from airflow.providers.common.compat.sdk import get_current_context
+
+    try:
+        context: Mapping[str, Any] = get_current_context()
+    except RuntimeError:
+        return {}
+    return context
+
+
+def dag_folder(context: Mapping[str, Any]) -> Path:
+    """
+    The folder of the DAG file, against which a step's paths are read.
+
+    :raises JobMisconfigured: the DAG has no file.
+    """
+    location = getattr(context["dag"], "fileloc", None)
+    if not location:
+        raise JobMisconfigured("the DAG has no file, so the step's `source=` and `include=` cannot be found")
+    return Path(location).parent
+
+
+def refuse_unknown_section(names: Mapping[str, Any]) -> None:
+    """
+    Refuse a section of overrides that is not one of a backend.
+
+    :raises InvalidStep: it is not a mapping.
+    """
+    for name, section in names.items():
+        if not isinstance(section, Mapping):
+            raise InvalidStep(f"`overrides` must map a backend's name to its settings; `{name}` is {section!r}")

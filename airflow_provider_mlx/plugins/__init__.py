@@ -1,0 +1,14 @@
+"""The Airflow plugin (entry point ``airflow.plugins``, since plugins in provider info are not loaded by default)."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+from ..links.job import JobLink
+
+
+class MlxPlugin(AirflowPlugin):
+    """Registers what Airflow knows only through plugins."""
+
+    name = "airflow_provider_mlx"
+    operator_extra_links = [JobLink()]  # noqa: RUF012  (Airflow's own signature)

@@ -1,0 +1,35 @@
+"""What Airflow discovers about this package (entry point ``apache_airflow_provider``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's description, in the form of Airflow's ``provider_info.schema.json``."""
+    from .settings import OPTIONS, SECTION
+
+    return {
+        "package-name": "airflow-provider-mlx",
+        "name": "MLX steps",
+        "description": "Machine-learning steps that run where a stack says: locally, on Kubernetes, SageMaker or Kubeflow.",
+        "integrations": [
+            {
+                "integration-name": "MLX steps",
+                "external-doc-url": "https://github.com/airflow-provider-mlx/airflow-provider-mlx",
+                "tags": ["service"],
+            }
+        ],
+        "operators": [{"integration-name": "MLX steps", "python-modules": ["airflow_provider_mlx.operators.step"]}],
+        "task-decorators": [{"name": "mlx", "class-name": "airflow_provider_mlx.decorators.mlx.mlx_task"}],
+        "extra-links": ["airflow_provider_mlx.links.job.JobLink"],
+        "cli": ["airflow_provider_mlx.cli.airflow_commands.get_commands"],
+        "config": {
+            SECTION: {
+                "description": "Settings of airflow-provider-mlx. Where steps run is said in stack files.",
+                "options": {
+                    name: {"version_added": "0.1.0", "sensitive": False, **option} for name, option in OPTIONS.items()
+                },
+            }
+        },
+    }

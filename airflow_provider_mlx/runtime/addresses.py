@@ -1,0 +1,111 @@
+"""
+URIs: what they name here, and whether they may be read.
+
+``allowed_uri`` is the one gate through which every reference passes before a byte of it is read.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterable  # noqa: UP035  (Python 3.9)
+
+from .refusals import ArtifactError
+
+if TYPE_CHECKING:
+    from .protocol import Mount
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """
+    Scheme and the rest behind ``://``.
+
+    :raises ArtifactError: it is not a URI with a scheme.
+    """
+    scheme, mark, rest = uri.partition("://")
+    if not mark or not scheme.replace("+", "").replace("-", "").isalnum():
+        raise ArtifactError(f"{uri!r} is not a URI with a scheme", "write it as `s3://…` or `file:///…`")
+    return scheme.lower(), rest
+
+
+def join_uri(folder: str, *names: str) -> str:
+    """The URI of an object below a folder."""
+    return "/".join([folder.rstrip("/"), *names])
+
+
+def file_path(uri: str) -> Path | None:
+    """The path of a ``file://`` URI (percent-decoded once); None for any other scheme."""
+    scheme, rest = split_uri(uri)
+    if scheme != "file":
+        return None
+    host, _, path = rest.partition("/")
+    if host not in ("", "localhost"):
+        raise ArtifactError(f"{uri!r} names another machine", "a file URI has three slashes: `file:///folder/name`")
+    return Path("/" + _decode(path))
+
+
+def mounted_path(uri: str, mounts: Iterable[Mount]) -> Path | None:
+    """Where the object lies in this job's file system, through its longest mounted prefix; None when it does not."""
+    best: tuple[int, Path] | None = None
+    for mount in mounts:
+        prefix = mount["uri"].rstrip("/")
+        if uri == prefix or uri.startswith(prefix + "/"):
+            below = uri[len(prefix) :].lstrip("/")
+            below = _decode(below) if prefix.lower().startswith("file:") else below
+            if best is None or len(prefix) > best[0]:
+                best = (len(prefix), Path(mount["path"]) / below)
+    return best[1] if best else None
+
+
+def allowed_uri(uri: str, prefixes: Iterable[str]) -> str:
+    """
+    Return the URI if it lies below one of the prefixes.
+
+    :raises ArtifactError: it does not, or is written in a way that could mean another place: ``.`` and ``..`` segments,
+        backslashes and control characters are refused in every percent-decoded form, and a link of the file system
+        must not lead out of its prefix.
+    """
+    prefixes = list(prefixes)
+    scheme, rest = split_uri(uri)
+    for form in _decoded_forms(rest):
+        if any(part in (".", "..") for part in form.split("/")) or "\\" in form or _has_control(form):
+            raise ArtifactError(f"the address {uri!r} was refused: it is not in its normal form")
+    normal = f"{scheme}://{rest}"
+    for prefix in prefixes:
+        if _below(normal, prefix):
+            return normal
+    raise ArtifactError(
+        f"the address {uri!r} was refused: it lies outside {', '.join(prefixes) or 'every allowed prefix'}",
+        "inputs come from the stack's artifact root or its allowed dataset prefixes",
+    )
+
+
+def _below(uri: str, prefix: str) -> bool:
+    scheme, rest = split_uri(prefix)
+    stem = f"{scheme}://{rest}".rstrip("/")
+    if not (uri == stem or uri.startswith(stem + "/")):
+        return False
+    path, root = file_path(uri), file_path(prefix)
+    if path is None or root is None:
+        return True
+    inside, outside = os.path.realpath(path), os.path.realpath(root)
+    return inside == outside or inside.startswith(outside.rstrip("/") + "/")
+
+
+def _decoded_forms(text: str) -> list[str]:
+    forms = [text]
+    while (decoded := _decode(forms[-1])) != forms[-1] and len(forms) < 8:
+        forms.append(decoded)
+    return forms
+
+
+def _has_control(text: str) -> bool:
+    return any(ord(character) < 32 or ord(character) == 127 for character in text)
+
+
+def _decode(text: str) -> str:
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)

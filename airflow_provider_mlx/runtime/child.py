@@ -1,0 +1,205 @@
+"""
+The process in which the user's code runs.
+
+Inputs are loaded, the code is called, its results are stored, and ``result.json`` is written last. Whatever goes wrong
+becomes ``error.json`` here, while the exception is at hand; if this process is killed, its supervisor writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Iterator, cast  # noqa: UP035  (Python 3.9)
+
+from . import step as step_module
+from .inputs import Inputs, parameters, return_annotation
+from .lines import LineWriter
+from .protocol import (
+    CONTEXT_FILE,
+    EXIT_CANCELLED,
+    EXIT_OK,
+    EXIT_STEP_FAILED,
+    Arguments,
+    StepContext,
+    StepError,
+    Timings,
+)
+from .records import Recorder
+from .refusals import JobCancelled, JobMisconfigured, Refusal, StepFailed
+from .results import Results, check_return_type
+from .step import StepCancelled, StepSkipped
+from .store import Store
+from .wire import decode, encode
+
+
+def main() -> None:
+    """Run one step: ``sys.argv`` is bundle, work folder and the supervisor's timings as JSON. Never returns."""
+    bundle, work, timings = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    context = cast("StepContext", json.loads((work / CONTEXT_FILE).read_bytes()))
+    sys.exit(Child(context, Path(bundle), work, timings).run())
+
+
+class Child:
+    """One step, from its context to its result."""
+
+    def __init__(self, context: StepContext, bundle: Path, work: Path, timings: Timings) -> None:
+        self._context = context
+        self._payload = context["payload"]
+        self._bundle = bundle
+        self._source = work / "source"
+        self._work = work
+        access = context.get("store", {})
+        self._store = Store(access, scratch=work)
+        self._allowed = list(access.get("allowed", ()))
+        self._recorder = Recorder(context, self._store, work)
+        self._recorder.timings.update(timings)
+        self._cancelled = False
+
+    def run(self) -> int:
+        """Run the step and write its files; the exit status, from ``protocol.py``."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        step_module.bind(self._context, LineWriter(self._context["nonce"], sys.stdout), self._store, self._work)
+        sys.path.insert(1, str(self._source))
+        try:
+            value = self._script() if self._payload["kind"] == "script" else self._function()
+            with self._timed("upload"):
+                outputs = Results(self._context, self._store, self._work).encode(value)
+            self._write_result(outputs, None)
+        except StepSkipped as skipped:
+            self._write_result({}, str(skipped))
+        except BaseException as error:
+            return self._fail(error)
+        return EXIT_OK
+
+    def _function(self) -> Any:
+        with self._timed("compute"):
+            function = self._find_function()
+        with self._timed("download"):
+            check_return_type(return_annotation(function))
+            arguments, keywords = self._arguments(function)
+        sys.argv = [self._payload["module"]]
+        with self._timed("compute"):
+            value = function(*arguments, **keywords)
+            # By attribute, since `inspect` says the same and a call of a decorated function may give a coroutine too.
+            if hasattr(value, "cr_frame") and hasattr(value, "send"):
+                import asyncio
+
+                value = asyncio.run(value)
+        return value
+
+    def _find_function(self) -> Any:
+        import importlib
+
+        found: Any = importlib.import_module(self._payload["module"])
+        for name in self._payload["function"].split("."):
+            try:
+                found = getattr(found, name)
+            except AttributeError:
+                raise JobMisconfigured(
+                    f"there is no {self._payload['function']!r} in {self._payload['module']!r}",
+                    "check the entry point's spelling",
+                ) from None
+        return found
+
+    def _arguments(self, function: Any) -> tuple[list[Any], dict[str, Any]]:
+        none: Arguments = {"args": [], "kwargs": {}}
+        arguments = self._context.get("arguments", none)
+        try:
+            positional, keywords = decode(arguments["args"]), decode(arguments["kwargs"])
+        except ValueError as error:
+            raise JobMisconfigured(f"the step's arguments cannot be read: {error}") from error
+        inputs = Inputs(self._store, self._allowed, self._work / "inputs")
+        annotation = parameters(function)
+        return (
+            [inputs.resolve(value, annotation(index)) for index, value in enumerate(positional)],
+            {name: inputs.resolve(value, annotation(name)) for name, value in keywords.items()},
+        )
+
+    def _script(self) -> Any:
+        import runpy
+
+        path = self._source / self._payload["path"]
+        if not path.is_file():
+            raise JobMisconfigured(f"there is no script {self._payload['path']!r} in the bundle")
+        sys.argv = [str(path), *self._payload.get("argv", ())]
+        if path.parent != self._source:
+            sys.path.insert(1, str(path.parent))  # as Python does for a script
+        with self._timed("compute"):
+            try:
+                runpy.run_path(str(path), run_name="__main__")
+            except SystemExit as ended:
+                if ended.code not in (None, 0):
+                    raise
+        return step_module.recorded()[2]
+
+    def _write_result(self, outputs: Any, skipped: str | None) -> None:
+        metrics, datasets, _ = step_module.recorded()
+        self._recorder.write_result(
+            {"outputs": outputs, "metrics": encode(metrics), "datasets": datasets, "skipped": skipped}
+        )
+
+    def _fail(self, error: BaseException) -> int:
+        """Write ``error.json`` and print the same traceback, unless the result is out already."""
+        from .failure import LineMap, describe
+
+        lines = LineMap(self._payload, self._source, str(self._bundle))
+        body = describe(self._as_refusal(error), lines)
+        report = body.get("traceback") or ""
+        if not report or isinstance(error, Refusal):
+            report += f"{body['reason']}: {body['message']}\n"
+        if body.get("remedy"):
+            report += f"→ {body['remedy']}\n"
+        print(report, end="", file=sys.stderr, flush=True)
+        if not self._recorder.recorded:
+            self._recorder.write_error(self._with_exit_code(body, error))
+        if self._cancelled:
+            return EXIT_CANCELLED
+        return error.exit_status if isinstance(error, Refusal) else EXIT_STEP_FAILED
+
+    def _as_refusal(self, error: BaseException) -> BaseException:
+        found: Refusal
+        if isinstance(error, (StepCancelled, KeyboardInterrupt)):
+            found = JobCancelled("the job was told to stop, and its code was interrupted")
+        elif isinstance(error, SystemExit):
+            text = f": {error.code}" if isinstance(error.code, str) else ""
+            found = StepFailed(f"the step's code ended the process with exit code {_exit_code(error)}{text}")
+        else:
+            return error
+        found.__cause__ = error
+        return found
+
+    def _with_exit_code(self, body: StepError, error: BaseException) -> StepError:
+        if isinstance(error, SystemExit):
+            body["exit_code"] = _exit_code(error)
+        if self._cancelled:
+            body["signal"] = "SIGTERM"
+        return body
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """Raise in the user's code, once: a second signal must not interrupt its ``finally`` blocks."""
+        if self._cancelled:
+            return
+        self._cancelled = True
+        raise StepCancelled(signal.Signals(number).name)
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            timings = cast("dict[str, float]", self._recorder.timings)
+            timings[part] = round(timings.get(part, 0.0) + time.monotonic() - start, 6)
+
+
+def _exit_code(ended: SystemExit) -> int:
+    """As Python does: None is 0, text is printed and is 1."""
+    if ended.code is None:
+        return 0
+    return ended.code if isinstance(ended.code, int) else 1

@@ -1,0 +1,115 @@
+"""Codecs of plain things: JSON, text, bytes, files and folders."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from .codecs import HashingWriter, plain
+from .extraction import extract_tar
+from .refusals import ArtifactError
+from .wire import decode, encode
+
+_COPY_BYTES = 1024 * 1024
+
+
+def save_json(value: Any, sink: HashingWriter) -> None:
+    """Wire JSON, UTF-8."""
+    sink.write(json.dumps(encode(plain(value)), allow_nan=False, separators=(",", ":")).encode())
+
+
+def load_json(path: Path, type_name: str) -> Any:
+    """Wire JSON, decoded."""
+    return decode(_read_json(path))
+
+
+def save_verbatim(value: Any, sink: HashingWriter) -> None:
+    """JSON word for word; NaN and the infinities as Python writes them."""
+    sink.write(json.dumps(plain(value), separators=(",", ":")).encode())
+
+
+def load_verbatim(path: Path, type_name: str) -> Any:
+    """JSON word for word: a key ``mlx`` in it means nothing."""
+    return _read_json(path)
+
+
+def save_text(value: str, sink: HashingWriter) -> None:
+    """UTF-8; a lone surrogate, which UTF-8 cannot say, is kept as Python's own escape does."""
+    for start in range(0, len(value), _COPY_BYTES):
+        sink.write(value[start : start + _COPY_BYTES].encode("utf-8", "surrogatepass"))
+
+
+def load_text(path: Path, type_name: str) -> str:
+    """UTF-8, line ends as they are."""
+    return path.read_bytes().decode("utf-8", "surrogatepass")
+
+
+def save_bytes(value: bytes, sink: HashingWriter) -> None:
+    """As they are."""
+    sink.write(value)
+
+
+def load_bytes(path: Path, type_name: str) -> bytes:
+    """As they are."""
+    content = path.read_bytes()
+    return bytearray(content) if type_name == "bytearray" else content  # type: ignore[return-value]
+
+
+def save_file(value: Path, sink: HashingWriter) -> None:
+    """A file's bytes, streamed."""
+    if not value.is_file():
+        raise ValueError(f"there is no file {str(value)!r}: the step returned its path without writing it")
+    with value.open("rb") as reader:
+        while chunk := reader.read(_COPY_BYTES):
+            sink.write(chunk)
+
+
+def load_file(path: Path, type_name: str) -> Path:
+    """The local copy."""
+    return path
+
+
+def save_directory(value: Path, sink: HashingWriter) -> None:
+    """
+    A deterministic, uncompressed tar: sorted names, no times, no owners, only the executable bit.
+
+    :raises ValueError: the folder holds a link or something that is no file.
+    """
+    import tarfile
+
+    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
+        for path in _files_below(value):
+            entry = tarfile.TarInfo(path.relative_to(value).as_posix())
+            if path.is_symlink():
+                raise ValueError(f"{str(path)!r} is a link: replace it with a copy, links do not travel")
+            if path.is_dir():
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(entry)
+            elif path.is_file():
+                status = path.stat()
+                entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
+                with path.open("rb") as reader:
+                    archive.addfile(entry, reader)
+            else:
+                raise ValueError(f"{str(path)!r} is neither a file nor a folder")
+
+
+def _files_below(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, files in os.walk(folder):
+        found += [Path(parent) / name for name in (*folders, *files)]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def load_directory(path: Path, type_name: str) -> Path:
+    """The folder, extracted beside the archive."""
+    return extract_tar(path, path.with_name(f"{path.name}.extracted"))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"the JSON of {path.name} cannot be read: {error}") from error

@@ -1,0 +1,216 @@
+"""
+The packages of a step: the image's own, or a venv over them, built once per digest and cached.
+
+pip leaves alone what it sees in the image. uv does not look there, so its answer is resolved first, and what the image
+has at that version is taken out before anything is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+from .refusals import JobMisconfigured
+from .requirements import Choice, choose, normal_name
+
+if TYPE_CHECKING:
+    from .protocol import Environment
+
+COMPLETE = ".mlx-complete"
+"""Written last: a venv without it was never finished and is built again."""
+
+Run = Callable[[Sequence[str], "dict[str, str]"], "tuple[int, list[str]]"]
+"""Runs a command with an environment; its exit status and its last lines."""
+
+
+def prepare_environment(environment: Environment, work: Path, run: Run) -> str:
+    """
+    The interpreter that has the requirements.
+
+    :param work: where the venv goes if there is no cache.
+    :raises JobMisconfigured: a requirement does not install, or would replace a protected package.
+    """
+    requirements = [line.strip() for line in environment.get("requirements", ()) if line.strip()]
+    if not requirements:
+        return sys.executable
+    inherit = environment.get("inherit", True)
+    image = image_packages() if inherit else {}
+    choice = choose(requirements, image, environment.get("replace", ()))
+    if not any(not line.startswith("-") for line in choice.lines):
+        print("mlx: the image satisfies all requirements", flush=True)
+        if inherit:
+            return sys.executable
+    inherited = inherited_folders() if inherit else []
+    installer = find_uv()
+    cache = Path(environment.get("cache") or work / "venvs")
+    folder = cache / _digest(requirements, choice, inherited, bool(installer))
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / f"{folder.name}.lock"):
+        if not (folder / COMPLETE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _build(folder, choice, inherited, image, installer, run)
+            (folder / COMPLETE).touch()
+    return str(_python(folder))
+
+
+def image_packages() -> dict[str, str]:
+    """What this interpreter can import, version by normal name; the first on the path counts, as for imports."""
+    import importlib.metadata
+
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        name, version = distribution.metadata["Name"], distribution.version
+        if name and version:
+            found.setdefault(normal_name(name), version)
+    return found
+
+
+def inherited_folders() -> list[str]:
+    """
+    The folders of packages that this interpreter sees, whether it is a system's or a venv's.
+
+    A venv "with system site packages" would see the base interpreter's packages only, not those of an image's own venv.
+    """
+    import sysconfig
+
+    standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    standard |= {f"{folder}/lib-dynload" for folder in tuple(standard)}
+    return [entry for entry in sys.path if Path(entry).is_dir() and entry not in standard]
+
+
+def find_uv() -> list[str]:
+    """The command that runs uv, empty when there is none."""
+    found = shutil.which("uv")
+    if found:
+        return [found]
+    import importlib.util
+
+    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
+
+
+def redact(text: str) -> str:
+    """Without the credentials of index URLs."""
+    return re.sub(r"(\w+://)[^/\s@]+@", r"\1***@", text)
+
+
+def _build(
+    folder: Path, choice: Choice, inherited: list[str], image: Mapping[str, str], installer: list[str], run: Run
+) -> None:
+    base = sys.executable if inherited else getattr(sys, "_base_executable", sys.executable)
+    pip = ["--without-pip"] if installer else []
+    _checked(run, [base, "-m", "venv", *pip, str(folder)], "the venv cannot be made")
+    for name, lines in (
+        ("requirements", choice.lines),
+        ("constraints", choice.constraints),
+        ("held", tuple(f"{name} ; python_version < '0'" for name in choice.held)),
+    ):
+        (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+    if inherited:
+        # A .pth line stands behind the venv's own folder, so what is installed here wins.
+        _site_packages(folder).joinpath("_mlx_image.pth").write_text("".join(f"{entry}\n" for entry in inherited))
+    if installer:
+        _install_with_uv(folder, choice, image, installer, run)
+    else:
+        _install_with_pip(folder, choice, image, run)
+
+
+def _install_with_uv(folder: Path, choice: Choice, image: Mapping[str, str], uv: list[str], run: Run) -> None:
+    python = str(_python(folder))
+    requirements = folder / "requirements.txt"
+    if any("--hash" in line for line in choice.lines):
+        # Hashed files pin everything already; resolving them again would lose the hashes.
+        command = [*uv, "pip", "install", "--python", python, "--require-hashes", "-r", str(requirements)]
+        _checked(run, command, "the requirements do not install")
+        return
+    resolved = folder / "resolved.txt"
+    command = [
+        *uv, "pip", "compile", "--quiet", "--python", python, "--no-header", "--no-annotate",
+        "--constraint", str(folder / "constraints.txt"), "--override", str(folder / "held.txt"),
+        "--output-file", str(resolved), str(requirements),
+    ]  # fmt: skip
+    _checked(run, command, "the requirements cannot be met together with the image's packages")
+    missing = folder / "missing.txt"
+    options = [line for line in choice.lines if line.startswith("-") and not line.startswith(("-r", "-c", "-e"))]
+    lines = [line for line in resolved.read_text().splitlines() if line.strip() and not _in_image(line, image)]
+    missing.write_text("".join(f"{line}\n" for line in (*options, *lines)))
+    command = [*uv, "pip", "install", "--python", python, "--no-deps", "-r", str(missing)]
+    _checked(run, command, "the requirements do not install")
+
+
+def _install_with_pip(folder: Path, choice: Choice, image: Mapping[str, str], run: Run) -> None:
+    # pip sees the image's packages, so it may be told to keep those that must not be installed at all.
+    with (folder / "constraints.txt").open("a") as constraints:
+        constraints.writelines(f"{name}=={image[name]}\n" for name in choice.held)
+    command = [
+        str(_python(folder)), "-m", "pip", "install",
+        "-c", str(folder / "constraints.txt"), "-r", str(folder / "requirements.txt"),
+    ]  # fmt: skip
+    _checked(run, command, "the requirements do not install")
+
+
+def _in_image(line: str, image: Mapping[str, str]) -> bool:
+    name, mark, version = line.split(";")[0].strip().partition("==")
+    return bool(mark) and image.get(normal_name(name.split("[")[0])) == version.strip()
+
+
+def _checked(run: Run, command: list[str], what: str) -> None:
+    status, tail = run(command, _installer_environment())
+    if status != 0:
+        last = "\n".join(redact(line) for line in tail[-12:])
+        raise JobMisconfigured(
+            f"{what} (exit status {status}):\n{last}",
+            "check the names and versions in requirements=, and that the job can reach its package index",
+        )
+
+
+def _installer_environment() -> dict[str, str]:
+    defaults = {
+        # uv brings its own certificates; a company's index is signed by the system's. Both names of the setting.
+        "UV_SYSTEM_CERTS": "1",
+        "UV_NATIVE_TLS": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+    }
+    if "UV_SYSTEM_CERTS" in os.environ or "UV_NATIVE_TLS" in os.environ:
+        defaults = {name: value for name, value in defaults.items() if not name.startswith("UV_")}
+    return {**defaults, **os.environ}
+
+
+def _digest(requirements: list[str], choice: Choice, inherited: list[str], uv: bool) -> str:
+    facts = [
+        requirements, choice.lines, choice.constraints, choice.held, inherited, uv,
+        [_file_digest(line) for line in requirements], sys.version, sys.platform, os.uname().machine, sys.base_prefix,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _file_digest(line: str) -> str:
+    """Of a wheel that is named by its path, so that another wheel at the same path is another environment."""
+    path = Path(line.split(" @ ")[-1].replace("file://", "").strip())
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".whl" and path.is_file() else ""
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One builder at a time, in place since venvs cannot be moved; the kernel lets go when a builder dies."""
+    import fcntl
+
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _python(folder: Path) -> Path:
+    return folder / "bin" / "python"
+
+
+def _site_packages(folder: Path) -> Path:
+    return folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"

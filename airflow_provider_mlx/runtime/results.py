@@ -1,0 +1,202 @@
+"""What a step returned: encoded, hashed while it streams into the store, and described for ``result.json``."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from .addresses import join_uri
+from .codecs import CODECS, HashingWriter, codec_for, plain, type_name
+from .inputs import require
+from .protocol import OUTPUTS_FOLDER, RESCUE_FOLDER, Output, StepContext
+from .refusals import AlreadyWritten, JobMisconfigured, StepFailed
+from .store import Store
+from .values import ArtifactReference
+from .wire import NotPlain, encode
+
+RETURN_VALUE = "return_value"
+DEFAULT_INLINE_BYTES = 48 * 1024
+MAX_RESCUE_BYTES = 16 * 1024**3
+_PRODUCER = ("dag_id", "run_id", "task_id", "map_index", "attempt", "deployment_id")
+
+
+class Results:
+    """Encodes the results of one step."""
+
+    def __init__(self, context: StepContext, store: Store, work: Path) -> None:
+        self._context = context
+        self._store = store
+        self._work = work
+        self._root = context["outputs"]["uri"]
+        self._inline_bytes = int(context["outputs"].get("inline_bytes", DEFAULT_INLINE_BYTES))
+
+    def encode(self, value: Any) -> dict[str, Output]:
+        """
+        Store a step's result and describe it.
+
+        With ``multiple`` each key is an output of its own, and ``return_value`` is the dict in which what is not plain
+        JSON stands as its reference.
+
+        :raises StepFailed: no codec takes the value; it is kept under the attempt's ``rescue/`` where possible.
+        """
+        if not self._context["outputs"].get("multiple"):
+            return {RETURN_VALUE: self._output(RETURN_VALUE, value)}
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise self._refused(
+                RETURN_VALUE, value,
+                f"the step has multiple_outputs and returned a {type_name(type(value))}, not a dict with text as keys",
+                "return a dict with text as keys, or leave multiple_outputs out",
+            )  # fmt: skip
+        if RETURN_VALUE in value:
+            raise self._refused(
+                RETURN_VALUE, value, f"a step with multiple_outputs cannot have an output named {RETURN_VALUE!r}",
+                "give it another name",
+            )  # fmt: skip
+        outputs = {key: self._output(key, member) for key, member in value.items()}
+        whole = {
+            key: plain(value[key])
+            if output["inline"] or output["artifact"] is None
+            else ArtifactReference.from_wire(output["artifact"])
+            for key, output in outputs.items()
+        }
+        return {**outputs, RETURN_VALUE: self._output(RETURN_VALUE, whole)}
+
+    def _output(self, name: str, value: Any) -> Output:
+        if value is None:
+            return {"artifact": None, "inline": True, "value": None}
+        if isinstance(value, ArtifactReference):
+            return {"artifact": value.to_wire(), "inline": False, "value": None}
+        codec = codec_for(value)
+        if codec is None:
+            raise self._refused(name, value, *_no_codec(value))
+        require(codec.packages_of(type_name(type(value))), f"to keep the result {name!r} ({type_name(type(value))})")
+        try:
+            reference = self._store_value(name, value, codec.name)
+        except (ValueError, TypeError) as error:
+            raise self._refused(
+                name, value, f"the result {name!r} cannot be kept: {error}", "change the value as the message says"
+            ) from error
+        inline = self._inline(value) if codec.name in ("json", "text") else None
+        if inline is None:
+            return {"artifact": reference.to_wire(), "inline": False, "value": None}
+        return {"artifact": reference.to_wire(), "inline": True, "value": inline[0]}
+
+    def _inline(self, value: Any) -> tuple[Any] | None:
+        """The wire form, wrapped since it may be None, if it is small enough."""
+        wire = encode(plain(value))
+        try:
+            size = len(json.dumps(wire, ensure_ascii=False, separators=(",", ":")).encode())
+        except UnicodeEncodeError:
+            return None  # a lone surrogate, which no other JSON reader takes: the artifact keeps it
+        return (wire,) if size <= self._inline_bytes else None
+
+    def _store_value(self, name: str, value: Any, codec_name: str) -> ArtifactReference:
+        codec = CODECS[codec_name]
+        suffix = "".join(value.suffixes[-2:]) if codec_name == "file" else codec.suffix
+        stem = object_name(name)
+        uri = join_uri(self._root, OUTPUTS_FOLDER, f"{stem}{object_name(suffix) if suffix else ''}")
+        digest = ""
+        try:
+            with self._store.writing(uri) as sink:
+                hashing = HashingWriter(sink)
+                codec.save(value, hashing)
+                digest = hashing.sha256
+        except AlreadyWritten:
+            # A lost node may run a step twice. Its results get a name by content; result.json decides which count.
+            uri = join_uri(self._root, OUTPUTS_FOLDER, f"{stem}-{digest[:12]}{suffix}")
+            try:
+                with self._store.writing(uri) as sink:
+                    hashing = HashingWriter(sink)
+                    codec.save(value, hashing)
+            except AlreadyWritten:
+                pass  # the name is the content
+        step = self._context["step"]
+        return ArtifactReference(
+            uri=uri, sha256=hashing.sha256, size=hashing.size, codec=codec.name, type=type_name(type(value)), name=name,
+            version=hashing.sha256[:12], producer={key: step.get(key) for key in _PRODUCER},
+        )  # fmt: skip
+
+    def _refused(self, name: str, value: Any, what: str, remedy: str) -> StepFailed:
+        return StepFailed(what, remedy, self._rescue(name, value))
+
+    def _rescue(self, name: str, value: Any) -> list[dict[str, Any]]:
+        """
+        Keep a value that cannot be a result: its owner can read it by hand, we never do.
+
+        The pickle may be large and is streamed; the text is there for values that do not pickle either.
+        """
+        import pickle
+        import reprlib
+
+        kept: list[dict[str, Any]] = []
+        stem = join_uri(self._root, RESCUE_FOLDER, object_name(name))
+
+        def keep(uri: str, form: str, write: Any) -> None:
+            try:
+                with self._store.writing(uri) as sink:
+                    hashing = HashingWriter(sink)
+                    write(hashing)
+            except Exception as error:
+                print(f"mlx: the value was not rescued as {form}: {type(error).__name__}: {error}", flush=True)
+                return
+            kept.append({"uri": uri, "format": form, "sha256": hashing.sha256, "size": hashing.size})
+
+        keep(f"{stem}.pickle", "pickle", lambda sink: pickle.Pickler(sink, protocol=4).dump(value))
+        keep(f"{stem}.txt", "text", lambda sink: sink.write(reprlib.Repr().repr(value).encode("utf-8", "replace")))
+        return kept
+
+
+def check_return_type(annotation: Any) -> None:
+    """
+    Before the user's code starts: are the packages there that its annotated result will need?
+
+    :raises JobMisconfigured: one is missing; better now than after nine hours.
+    """
+    if not isinstance(annotation, type):
+        return
+    from .codecs import codec_for_type_name
+
+    name = type_name(annotation)
+    row = codec_for_type_name(name)
+    if row is not None:
+        try:
+            require(row.packages_of(name), f"to keep a result of type {name}")
+        except JobMisconfigured as error:
+            raise JobMisconfigured(f"before the step's code was started: {error.what}", error.remedy) from None
+
+
+def object_name(name: str) -> str:
+    """A name that every store and file system takes; different names stay different."""
+    if re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}", name) and not set(name) <= {"."}:
+        return name
+    import hashlib
+
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:80]}-{digest[:12]}"
+
+
+_HINTS = {
+    "pandas.Series": "return `series.to_frame()`",
+    "generator": "collect it into a list, or write a file",
+    "async_generator": "collect it into a list, or write a file",
+    "function": "return data, not code",
+}
+
+
+def _no_codec(value: Any) -> tuple[str, str]:
+    name = type_name(type(value))
+    what = f"the step returned a value of type {name}, which no codec takes"
+    if isinstance(value, (dict, list, tuple)):
+        try:
+            encode(plain(value))
+        except NotPlain as error:
+            what = f"the step returned a {name} that is not plain JSON: {error}"
+        except RecursionError:
+            what = f"the step returned a {name} that contains itself"
+    short = f"{type(value).__module__.split('.')[0]}.{type(value).__qualname__}"
+    hint = _HINTS.get(name) or _HINTS.get(short)
+    ways = "return a supported type (JSON, text, bytes, a pandas, polars or Arrow frame, a NumPy array, a scikit-learn "
+    ways += "estimator; a dict of them with multiple_outputs), write a file and return its Path, or register a codec"
+    return what, f"{hint}; or {ways}" if hint else ways

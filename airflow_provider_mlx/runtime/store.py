@@ -1,0 +1,167 @@
+"""
+Objects in the job: plain files where the store is mounted, else the first client that the image has.
+
+A job creates objects and overwrites none. Where the store can say so atomically (a hard link, ``If-None-Match``) it
+does; the clients that cannot are asked for existence first.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Iterator  # noqa: UP035  (Python 3.9)
+
+from .addresses import file_path, mounted_path, split_uri
+from .refusals import AlreadyWritten, ArtifactError
+
+if TYPE_CHECKING:
+    from .clients import Client
+    from .protocol import StoreAccess
+
+COPY_BYTES = 1024 * 1024
+
+
+class Store:
+    """
+    Access to objects by URI.
+
+    :param access: mounts and client options of the context; empty while the context itself is being read.
+    :param scratch: folder for objects on their way to a remote store.
+    """
+
+    def __init__(self, access: StoreAccess | None = None, scratch: Path | None = None) -> None:
+        self._mounts = list((access or {}).get("mounts", ()))
+        self._options = dict((access or {}).get("options", {}))
+        self._scratch = scratch
+        self._clients: dict[str, Client] = {}
+
+    def local_path(self, uri: str) -> Path | None:
+        """The object as a file of this job, if its store is mounted here; whether it exists is another question."""
+        return mounted_path(uri, self._mounts) or file_path(uri)
+
+    def read_bytes(self, uri: str) -> bytes:
+        """
+        A small object, whole.
+
+        :raises ArtifactError: it does not exist or cannot be read.
+        """
+        import io
+
+        sink = io.BytesIO()
+        self.read_into(uri, sink)
+        return sink.getvalue()
+
+    def read_into(self, uri: str, sink: BinaryIO) -> None:
+        """
+        Stream an object into a binary file.
+
+        :raises ArtifactError: it does not exist or cannot be read.
+        """
+        local = self.local_path(uri)
+        try:
+            if local is None:
+                self._client(uri).read(uri, sink)
+                return
+            with local.open("rb") as reader:
+                while chunk := reader.read(COPY_BYTES):
+                    sink.write(chunk)
+        except FileNotFoundError as error:
+            raise ArtifactError(
+                f"there is no object {uri}", "was it removed by a clean-up or a lifecycle rule?"
+            ) from error
+        except PermissionError as error:
+            raise ArtifactError(f"the job may not read {uri}: {error}") from error
+
+    def download(self, uri: str, path: Path) -> None:
+        """Copy an object into a new file."""
+        with path.open("xb") as sink:
+            self.read_into(uri, sink)
+
+    def exists(self, uri: str) -> bool:
+        """Whether the object is there."""
+        local = self.local_path(uri)
+        return local.exists() if local is not None else self._client(uri).exists(uri)
+
+    def write_bytes(self, uri: str, data: bytes) -> None:
+        """
+        Create a small object. The same content being there already is fine: a repeated write is one write.
+
+        :raises AlreadyWritten: other content is there.
+        """
+        try:
+            with self.writing(uri) as sink:
+                sink.write(data)
+        except AlreadyWritten:
+            if self.read_bytes(uri) != data:
+                raise
+
+    def upload(self, path: Path, uri: str) -> None:
+        """
+        Create an object from a file.
+
+        :raises AlreadyWritten: an object is there already.
+        """
+        local = self.local_path(uri)
+        if local is None:
+            self._create_remote(path, uri)
+            return
+        with self.writing(uri) as sink, path.open("rb") as reader:
+            while chunk := reader.read(COPY_BYTES):
+                sink.write(chunk)
+
+    @contextmanager
+    def writing(self, uri: str) -> Iterator[BinaryIO]:
+        """
+        A binary file that becomes the object when the block ends without an exception, all at once.
+
+        On a mounted store the bytes go straight to their final folder, elsewhere through a file in the scratch folder.
+
+        :raises AlreadyWritten: an object is there already (checked at the end, by the store itself where it can).
+        """
+        local = self.local_path(uri)
+        if local is not None:
+            local.parent.mkdir(parents=True, exist_ok=True)
+            folder = local.parent
+        else:
+            folder = self._scratch or Path.cwd()
+        draft = folder / f".{os.urandom(8).hex()}.tmp"
+        try:
+            with draft.open("xb") as sink:
+                yield sink
+            if local is None:
+                self._create_remote(draft, uri)
+            else:
+                _publish(draft, local, uri)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _create_remote(self, path: Path, uri: str) -> None:
+        try:
+            self._client(uri).create(path, uri)
+        except FileExistsError as error:
+            raise AlreadyWritten(f"{uri} exists already; a job overwrites nothing") from error
+
+    def _client(self, uri: str) -> Client:
+        scheme, _ = split_uri(uri)
+        if scheme not in self._clients:
+            from .clients import client_for
+
+            self._clients[scheme] = client_for(scheme, self._options.get(scheme, {}))
+        return self._clients[scheme]
+
+
+def _publish(draft: Path, final: Path, uri: str) -> None:
+    """Give a finished file its name unless the name is taken: link(2) is the only such call that POSIX has."""
+    try:
+        os.link(draft, final)
+    except FileExistsError as error:
+        raise AlreadyWritten(f"{uri} exists already; a job overwrites nothing") from error
+    except OSError:
+        # Mounted buckets (gcsfuse, Mountpoint for S3) and some network shares have no hard links.
+        try:
+            with final.open("xb") as sink, draft.open("rb") as reader:
+                while chunk := reader.read(COPY_BYTES):
+                    sink.write(chunk)
+        except FileExistsError as error:
+            raise AlreadyWritten(f"{uri} exists already; a job overwrites nothing") from error

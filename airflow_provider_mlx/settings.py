@@ -1,0 +1,116 @@
+"""Every option of the ``[mlx]`` section, read in one place and at run time only (never while a DAG is parsed)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .exceptions import JobMisconfigured
+
+SECTION: Final = "mlx"
+
+OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "stack": {
+        "description": "The stack that runs use unless the step, or the run's declared `mlx_stack` param, names one. "
+        "Empty: the stack files' own `default`, else the built-in `local`.",
+        "type": "string", "default": "", "example": "prod",
+    },
+    "stacks_files": {
+        "description": "Stack files of the deployment, separated by commas. They come before files in DAG bundles, "
+        "and only they may hold a `policy:`.",
+        "type": "string", "default": "", "example": "/etc/airflow/mlx_stacks.yaml",
+    },
+    "bundle_stacks": {
+        "description": "Whether `mlx_stacks.yaml` files in DAG bundles count: `allow` or `deny`.",
+        "type": "string", "default": "allow", "example": "deny",
+    },
+    "deployment_id": {
+        "description": "A name of this Airflow, part of every job's identity. Required by every backend but `local`: "
+        "without it a staging Airflow with the same run ids would adopt production's jobs.",
+        "type": "string", "default": "", "example": "prod-eu",
+    },
+    "allow_local": {
+        "description": "Whether steps may run as processes of the worker: `true`, `false`, or `auto`, which allows it "
+        "under `dag.test()` and `airflow dags test` only. `local` isolates packages, not trust.",
+        "type": "string", "default": "auto", "example": "true",
+    },
+    "local_root": {
+        "description": "Folder for the built-in `local` stack's artifacts, and for the jobs and environments of local "
+        "targets that name no `work_dir`. Empty: `mlx` in AIRFLOW_HOME.",
+        "type": "string", "default": "", "example": "/var/lib/airflow/mlx",
+    },
+    "inline_kilobytes": {
+        "description": "JSON results up to this size (KiB) are pushed to XCom as they are; larger ones as references.",
+        "type": "integer", "default": "48", "example": None,
+    },
+    "deferrable": {
+        "description": "Whether steps leave their worker slot while they wait, where the backend allows: `true`, "
+        "`false`, or empty for `[operators] default_deferrable`, else true.",
+        "type": "string", "default": "", "example": "false",
+    },
+    "heartbeat_seconds": {
+        "description": "How often a job says that it lives, in its log.",
+        "type": "integer", "default": "30", "example": None,
+    },
+}  # fmt: skip
+"""What Airflow shows under ``airflow config``; ``provider_info.py`` hands it over."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options, parsed."""
+
+    stack: str | None
+    stacks_files: tuple[Path, ...]
+    bundle_stacks: str
+    deployment_id: str
+    allow_local: str
+    local_root: Path
+    inline_bytes: int
+    heartbeat_seconds: float
+
+
+def read_settings() -> Settings:
+    """
+    Read the section through Airflow's configuration.
+
+    :raises JobMisconfigured: an option has a value that it cannot have.
+    """
+    return Settings(
+        stack=_text("stack") or None,
+        stacks_files=tuple(Path(part.strip()).expanduser() for part in _text("stacks_files").split(",") if part.strip()),
+        bundle_stacks=_one_of("bundle_stacks", "allow", "deny"),
+        deployment_id=_text("deployment_id"),
+        allow_local=_one_of("allow_local", "auto", "true", "false"),
+        local_root=Path(_text("local_root") or airflow_home() / "mlx").expanduser(),
+        inline_bytes=_whole("inline_kilobytes") * 1024,
+        heartbeat_seconds=float(_whole("heartbeat_seconds")),
+    )
+
+
+def airflow_home() -> Path:
+    """Airflow's home folder, by its own rule."""
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+
+
+def _text(option: str) -> str:
+    from airflow.providers.common.compat.sdk import conf
+
+    return str(conf.get(SECTION, option, fallback=OPTIONS[option]["default"]) or "").strip()
+
+
+def _one_of(option: str, *allowed: str) -> str:
+    value = _text(option).lower()
+    if value not in allowed:
+        raise JobMisconfigured(f"[mlx] {option} is {value!r}", remedy=f"set it to {' or '.join(allowed)}")
+    return value
+
+
+def _whole(option: str) -> int:
+    value = _text(option)
+    if not value.isdigit() or int(value) < 1:
+        raise JobMisconfigured(f"[mlx] {option} is {value!r}", remedy="set it to a whole number from 1")
+    return int(value)

@@ -1,0 +1,49 @@
+"""``StepDefinition``: what the DAG author asked for, rendered and read, before any stack is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..runtime.protocol import Arguments, Payload
+from .resources import Resources
+
+
+@dataclass(frozen=True)
+class StepDefinition:
+    """
+    One step.
+
+    :param payload: what the runtime runs; ``None`` for a container command.
+    :param files: the user's code by its path in the bundle.
+    :param command: a container's command.
+    :param arguments: in wire form.
+    :param requirements: what must be installed besides the image's packages.
+    :param replace: protected packages that the requirements may replace.
+    :param secrets: environment variable → logical name, which the target maps.
+    :param target: the logical target.
+    :param stack: the stack that the step itself names.
+    :param overrides: per backend, settings that the step overrides.
+    :param return_type: dotted name of the function's return annotation, if it has one that is known.
+    :param origin: file and line of the step, for messages.
+    """
+
+    payload: Payload | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    command: tuple[str, ...] | None = None
+    image: str | None = None
+    arguments: Arguments = field(default_factory=lambda: Arguments(args=[], kwargs={}))
+    requirements: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=Resources)
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    target: str = "default"
+    stack: str | None = None
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    preemptions: int | None = None
+    multiple_outputs: bool = False
+    return_type: str | None = None
+    origin: str = ""
+    warnings: tuple[str, ...] = ()

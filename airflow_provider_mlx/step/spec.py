@@ -1,0 +1,66 @@
+"""``JobSpec``: one job as a value, before any backend has translated it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .identity import TaskInstanceIdentity
+from .resources import Resources
+
+
+@dataclass(frozen=True)
+class ObjectReference:
+    """An object that a job reads: where it lies and what its bytes must hash to."""
+
+    uri: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """
+    Everything about one job that does not depend on the backend.
+
+    :param name: deterministic; the same for every process that plans this attempt.
+    :param bundle: the code; ``None`` for a container command.
+    :param context: the attempt's ``context.json``; ``None`` for a container command.
+    :param inputs: the artifacts that the arguments refer to, for backends that bring them to the job.
+    :param command: the container's command; ``None`` for Python steps.
+    :param image: the container image; ``None`` leaves the choice to the target.
+    :param python: the interpreter in the image; ``None`` leaves the choice to the backend.
+    :param resources: what the step asks for, over the target's defaults.
+    :param env: plain environment variables; never a secret.
+    :param secrets: environment variable → the stack's reference to a secret, resolved by the backend alone.
+    :param outputs_uri: the attempt's folder in the artifact root.
+    :param native_limit_seconds: the backend's own limit, later than the step's deadline: ends the job when Airflow is
+        gone.
+    :param tags: go on every job: team, cost centre.
+    :param overrides: the step's backend-named section, checked by the backend's own settings.
+    """
+
+    identity: TaskInstanceIdentity
+    attempt: int
+    name: str
+    outputs_uri: str
+    bundle: ObjectReference | None = None
+    context: ObjectReference | None = None
+    inputs: tuple[ObjectReference, ...] = ()
+    command: tuple[str, ...] | None = None
+    image: str | None = None
+    python: str | None = None
+    resources: Resources = field(default_factory=Resources)
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    native_limit_seconds: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def request_digest(request: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of a backend's request: what was submitted under a name, for adoption."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

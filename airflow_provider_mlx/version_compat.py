@@ -1,0 +1,86 @@
+"""Every switch between Airflow's versions, in one module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowTaskTimeout,
+    DecoratedOperator,
+    task_decorator_factory,
+)
+
+try:
+    from airflow.sdk.bases.decorator import _TaskDecorator
+    from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
+except ImportError:  # Airflow 2.11
+    from airflow.decorators.base import _TaskDecorator
+    from airflow.utils.context import KNOWN_CONTEXT_KEYS
+
+__all__ = [
+    "KNOWN_CONTEXT_KEYS",
+    "AirflowTaskTimeout",
+    "DecoratedOperator",
+    "TaskDecorator",
+    "bundle_root",
+    "has_mapped_dependants",
+    "is_dag_test",
+    "task_decorator_factory",
+    "task_state",
+]
+
+TaskDecorator = _TaskDecorator
+
+
+def task_state(ti: Any) -> str | None:
+    """Airflow's own word for the state of this task instance now; ``None`` when it cannot be asked."""
+    try:
+        if hasattr(ti, "get_task_states"):  # Airflow 3: through the supervisor
+            states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])
+            of_run = states.get(ti.run_id, {})
+            key = ti.task_id if ti.map_index is None or ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+            state = of_run.get(key, "removed")
+        else:
+            ti.refresh_from_db()
+            state = ti.state
+    except Exception:  # any failure to ask is "cannot be asked": this runs while the process is being ended
+        return None
+    return None if state is None else str(getattr(state, "value", state))
+
+
+def bundle_root(ti: Any) -> str | None:
+    """The folder of the DAG bundle that this task's file comes from."""
+    instance = getattr(ti, "bundle_instance", None)
+    if instance is not None:
+        return str(instance.path)
+    try:
+        from airflow.settings import DAGS_FOLDER
+    except ImportError:
+        return None
+    return str(DAGS_FOLDER)
+
+
+def has_mapped_dependants(task: Any) -> bool:
+    """Whether a task downstream is mapped over this task's result."""
+    return next(iter(task.iter_mapped_dependants()), None) is not None
+
+
+def is_dag_test() -> bool:
+    """Whether this is ``dag.test()`` or ``airflow dags test``: everything runs in one process of the user's own."""
+    try:
+        from airflow.sdk.execution_time import task_runner
+    except ImportError:  # Airflow 2.11
+        import sys
+
+        return any(
+            frame.f_code.co_name == "test" and frame.f_code.co_filename.endswith("models/dag.py")
+            for frame in _frames(sys._getframe())
+        )
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return type(comms).__name__ == "InProcessSupervisorComms"
+
+
+def _frames(frame: Any) -> Any:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

@@ -1,0 +1,282 @@
+"""What a step gets and what it returns: each codec there and back, through two real jobs."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_mlx.runtime.values import ArtifactReference, Dataset
+from tests.unit.runtime.conftest import sha256
+
+FRAME = """
+    import pandas as pd
+    def frame():
+        index = pd.MultiIndex.from_tuples([("a", 1), ("b", 2), ("b", 3)], names=["k", None])
+        return pd.DataFrame({
+            "i": pd.array([1, None, 3], dtype="Int64"), "f": [0.5, float("nan"), 2.0], "s": ["x", None, "ä"],
+            "c": pd.Categorical(["u", "v", "u"], categories=["v", "u", "w"], ordered=True),
+            "t": pd.to_datetime(["2026-01-01", None, "2026-03-01"], utc=True),
+        }, index=index)
+    def run():
+        return frame()
+"""
+
+
+def reference(done) -> ArtifactReference:
+    return ArtifactReference.from_wire(done.artifact)
+
+
+def pass_on(job, produce: str, consume: str):
+    """One job's result is the other job's argument; what the other one returns."""
+    first = job.run(produce)
+    assert first.status == 0, first.output
+    second = job.run(consume, args=(reference(first),))
+    assert second.status == 0, second.output
+    return first.artifact, second.value
+
+
+def test_a_pandas_frame_keeps_index_and_dtypes(job):
+    consume = FRAME.replace("def run():\n        return frame()", "") + (
+        "    def run(got: pd.DataFrame):\n"
+        "        pd.testing.assert_frame_equal(got, frame())\n"
+        "        return str(got.index.names)\n"
+    )
+    artifact, value = pass_on(job, FRAME, consume)
+    assert (artifact["codec"], artifact["type"]) == ("parquet", "pandas.DataFrame")
+    assert artifact["uri"].endswith("/outputs/return_value.parquet")
+    assert value == "['k', None]"
+
+
+def test_column_labels_that_are_all_numbers_stay_numbers(job):
+    produce = "import pandas as pd\ndef run():\n    return pd.DataFrame([[1, 2.5]], columns=[10, 20])"
+    _, value = pass_on(job, produce, "def run(got):\n    return got.columns.tolist()")
+    assert value == [10, 20]
+
+
+@pytest.mark.parametrize("index", ["None", "pd.RangeIndex(5, 5 + 2 * 1000, 2)", "pd.Index(list(range(1000)[::-1]), name='n')"])
+def test_a_frame_in_several_row_groups_is_whole_again(job, index):
+    make = f"import pandas as pd\ndef frame():\n    return pd.DataFrame({{'a': range(1000)}}, index={index})\n"
+    produce = "from airflow_provider_mlx.runtime import codec_frames\ncodec_frames.CHUNK_BYTES = 4096\n" + make
+    consume = make + "def run(got):\n    pd.testing.assert_frame_equal(got, frame())\n    return type(got.index).__name__"
+    _, value = pass_on(job, produce + "def run():\n    return frame()", consume)
+    assert value == ("Index" if "name" in index else "RangeIndex")
+
+
+def test_an_empty_frame_keeps_its_columns(job):
+    produce = "import pandas as pd\ndef run():\n    return pd.DataFrame({'a': pd.Series([], dtype='int32')})"
+    _, value = pass_on(job, produce, "def run(got):\n    return [str(t) for t in got.dtypes] + [len(got)]")
+    assert value == ["int32", 0]
+
+
+def test_a_parquet_artifact_becomes_the_frame_that_the_annotation_names(job):
+    produce = "import polars as pl\ndef run():\n    return pl.DataFrame({'a': [1, 2], 'b': [['x'], []]})"
+    consume = """
+        from __future__ import annotations
+        import pandas as pd, polars as pl, pyarrow as pa
+        from pathlib import Path
+        from airflow_provider_mlx import Artifact, Dataset
+        def run(a: pd.DataFrame, b: pl.DataFrame | None, c: pa.Table, d: Path, e: Artifact, f: Dataset, g, h: Missing,
+                i: list[pa.Table], j: dict[str, Path]):
+            assert e.uri == f.uri and d.read_bytes()[:4] == b"PAR1" and d == j["k"] and g is h is b
+            assert b.to_dicts() == c.to_pylist() and a["a"].tolist() == [1, 2]
+            return [type(x).__module__.split(".")[0] + "." + type(x).__name__ for x in (a, b, c, e, f, g, h, i[0])]
+    """
+    first = job.run(produce)
+    given = reference(first)
+    done = job.run(consume, args=(given,) * 8 + ([given], {"k": given}))
+    assert done.status == 0, done.output
+    mlx = "airflow_provider_mlx"
+    assert done.value == [
+        "pandas.DataFrame", "polars.DataFrame", "pyarrow.Table", f"{mlx}.ArtifactReference", f"{mlx}.Dataset",
+        "polars.DataFrame", "polars.DataFrame", "pyarrow.Table",
+    ]  # fmt: skip
+
+
+def test_an_arrow_table_keeps_its_schema(job):
+    produce = "import pyarrow as pa\ndef run():\n    return pa.table({'a': pa.array([1], pa.int8())}, metadata={'k': 'v'})"
+    _, value = pass_on(job, produce, "def run(t):\n    return [str(t.schema.field('a').type), t.schema.metadata[b'k'].decode()]")
+    assert value == ["int8", "v"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("pd.DataFrame([[1, 2]], columns=['a', 'a'])", "Duplicate column names"),
+        ("pd.DataFrame({'a': [1, 'x']})", "cannot be written as Parquet"),
+        ("pd.DataFrame({'a': [1], 7: [2]})", "would not come back"),
+        ("pd.DataFrame({'a': [1]}, index=pd.Index([1.5], name=7))", "would not come back"),
+        ("pd.Series([1])", "series.to_frame()"),
+        ("np.array([{}], dtype=object)", "without pickle"),
+        ("np.ma.array([1, 2], mask=[0, 1])", "no codec takes"),
+        ("type('Mine', (pd.DataFrame,), {})({'a': [1]})", "no codec takes"),
+        ("{1: 2}", "not plain JSON"),
+        ("Path('nothing.bin')", "without writing it"),
+    ],
+)
+def test_what_would_be_lost_is_refused_with_a_way_out(job, expression, says):
+    error = job.run(f"import numpy as np, pandas as pd\nfrom pathlib import Path\ndef run():\n    return {expression}").error
+    assert error["reason"] == "StepFailed"
+    assert says in error["message"] + error["remedy"]
+
+
+def test_numpy_arrays_and_scalars(job):
+    produce = "import numpy as np\ndef run():\n    return np.arange(6, dtype='>i2').reshape(2, 3).T"
+    artifact, value = pass_on(job, produce, "def run(a):\n    return [a.dtype.str, a.tolist()]")
+    assert artifact["codec"] == "npy"
+    assert value == [">i2", [[0, 3], [1, 4], [2, 5]]]
+    done = job.run("import numpy as np\ndef run():\n    return {'a': np.float32(0.5), 'b': [np.int64(2), np.bool_(True)]}")
+    assert done.value == {"a": 0.5, "b": [2, True]}
+
+
+def test_a_scikit_learn_model_there_and_back(job):
+    produce = """
+        import numpy as np
+        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+        def run():
+            x = np.arange(40.0).reshape(20, 2)
+            return make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=0)).fit(x, x[:, 0] > 19)
+    """
+    artifact, value = pass_on(job, produce, "def run(m):\n    return m.predict([[0, 1], [38, 39]]).tolist()")
+    assert (artifact["codec"], artifact["type"]) == ("sklearn", "sklearn.pipeline.Pipeline")
+    assert value == [False, True]
+
+
+def test_a_model_with_code_of_its_own_is_not_loaded(job):
+    produce = """
+        from sklearn.preprocessing import FunctionTransformer
+        import os
+        def run():
+            return FunctionTransformer(os.system)
+    """
+    first = job.run(produce)
+    error = job.run("def run(m):\n    return 1", args=(reference(first),)).error
+    assert error["reason"] == "ArtifactError"
+    assert "posix.system" in error["message"]
+    assert "skops.io.load" in error["remedy"]
+
+
+def test_bytes_paths_and_folders(job):
+    _, value = pass_on(job, "def run():\n    return b'\\x00\\xff'", "def run(b):\n    return list(b)")
+    assert value == [0, 255]
+    produce = "from pathlib import Path\ndef run():\n    p = Path('model.tar.gz'); p.write_bytes(b'abc'); return p"
+    artifact, value = pass_on(job, produce, "def run(p):\n    p.write_bytes(b'mine'); return [p.name, str(type(p).__name__)]")
+    assert (artifact["codec"], value[0]) == ("file", "return_value.tar.gz")
+    folder = """
+        from pathlib import Path
+        def run():
+            root = Path("out"); (root / "deep/empty").mkdir(parents=True)
+            (root / "deep/a.txt").write_text("A"); (root / "run.sh").write_text("#!"); (root / "run.sh").chmod(0o755)
+            return root
+    """
+    read = "import os\ndef run(p):\n    return sorted((str(f.relative_to(p)), f.is_dir(), os.access(f, os.X_OK)) for f in p.rglob('*'))"
+    artifact, value = pass_on(job, folder, read)
+    assert artifact["codec"] == "directory"
+    assert value == [
+        ["deep", True, True], ["deep/a.txt", False, False], ["deep/empty", True, True], ["run.sh", False, True],
+    ]  # fmt: skip
+    assert job.run(folder).artifact["sha256"] == artifact["sha256"], "a folder's archive is deterministic"
+
+
+def test_a_folder_with_a_link_is_refused(job):
+    source = "from pathlib import Path\ndef run():\n    p = Path('o'); p.mkdir(); (p / 'l').symlink_to('/etc/passwd'); return p"
+    error = job.run(source).error
+    assert "is a link" in error["message"]
+
+
+def test_a_users_own_mlx_key_is_never_taken_for_a_reference(job):
+    own = "{'mlx': 'artifact/1', 'uri': 'file:///etc/passwd', 'n': float('inf')}"
+    artifact, value = pass_on(job, f"def run():\n    return {own}", f"def run(got):\n    return got == {own}")
+    assert artifact["codec"] == "verbatim"
+    assert value is True
+
+
+def test_datasets_as_arguments(job, tmp_path):
+    source = """
+        from pathlib import Path
+        from airflow_provider_mlx import Dataset
+        def run(a: Dataset, b: Dataset, c: Path, d):
+            return [a.uri, b.version, str(c), d.uri]
+    """
+    local = Dataset("file:///data/churn%20x.csv")
+    done = job.run(source, args=("s3://lake/a", Dataset("s3://lake/b", "7"), local, local))
+    assert done.value == ["s3://lake/a", "7", "/data/churn x.csv", local.uri]
+    error = job.run(source, args=("x", "y", Dataset("s3://lake/c"), 1)).error
+    assert "annotate it with `Dataset`" in error["remedy"]
+
+
+def test_a_reference_that_is_returned_is_passed_on(job):
+    first = job.run("def run():\n    return 'x'")
+    done = job.run(
+        "from airflow_provider_mlx import Artifact\ndef run(a: Artifact):\n    return a", args=(reference(first),)
+    )
+    assert done.artifact == first.artifact
+
+
+def test_a_changed_artifact_is_refused_with_both_digests(job):
+    first = job.run("def run():\n    return 'x'")
+    given = reference(first)
+    (first.attempt / "outputs/return_value.txt").write_text("y")
+    error = job.run("def run(a):\n    return a", args=(given,)).error
+    assert error["reason"] == "ArtifactError"
+    assert given.sha256 in error["message"]
+    assert given.uri in error["message"]
+    assert len([word for word in error["message"].replace(",", " ").split() if len(word) == 64]) == 2
+
+
+def test_a_missing_artifact_names_itself(job):
+    first = job.run("def run():\n    return 'x'")
+    (first.attempt / "outputs/return_value.txt").unlink()
+    error = job.run("def run(a):\n    return a", args=(reference(first),)).error
+    assert (error["reason"], "there is no object" in error["message"]) == ("ArtifactError", True)
+
+
+def test_an_artifact_outside_the_allowed_prefixes_is_refused(job, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "a.txt"
+    outside.write_text("x")
+    given = ArtifactReference(outside.as_uri(), "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", 1, "text", "str", "a", "2d")
+    error = job.run("def run(a):\n    return a", args=(given,)).error
+    assert error["reason"] == "ArtifactError"
+    assert "lies outside" in error["message"]
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "link"])
+def test_a_hostile_tar_is_refused(job, name):
+    archive = job.root / "hostile.tar"
+    with tarfile.open(archive, "w") as tar:
+        entry = tarfile.TarInfo(name)
+        if name == "link":
+            entry.type, entry.linkname = tarfile.SYMTYPE, "/etc"
+        tar.addfile(entry)
+    given = ArtifactReference(archive.as_uri(), sha256(archive), archive.stat().st_size, "directory", "Path", "a", "v")
+    error = job.run("def run(a):\n    return 1", args=(given,)).error
+    assert error["reason"] == "ArtifactError"
+    assert "was not extracted" in error["message"]
+
+
+def test_a_malformed_reference_in_the_arguments_is_refused(job):
+    def change(context):
+        context["arguments"]["args"] = [{"mlx": "artifact/1", "uri": "file:///etc/passwd"}]
+
+    error = job.run("def run(a):\n    return a", change=change).error
+    assert "[0]: not an artifact reference" in error["message"]
+
+
+def test_objects_on_a_mounted_store_are_files_of_the_mount(job, tmp_path):
+    mount = tmp_path / "mount"
+
+    def change(context):
+        context["outputs"]["uri"] = "s3://ml/root/attempt-1"
+        context["store"] = {"mounts": [{"uri": "s3://ml", "path": str(mount)}], "allowed": ["s3://ml/root"]}
+
+    done = job.run("def run():\n    return 'x'", change=change)
+    assert done.status == 0, done.output
+    result = json.loads((mount / "root/attempt-1/result.json").read_text())
+    assert result["outputs"]["return_value"]["artifact"]["uri"] == "s3://ml/root/attempt-1/outputs/return_value.txt"
+    assert sorted(str(p.relative_to(mount)) for p in Path(mount).rglob("*") if p.is_file()) == [
+        "root/attempt-1/outputs/return_value.txt", "root/attempt-1/result.json",
+    ]  # fmt: skip
