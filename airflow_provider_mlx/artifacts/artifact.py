@@ -66,9 +66,17 @@ class Artifact:
         target = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="mlx-artifact-"))
         target.mkdir(parents=True, exist_ok=True)
         file = target / uri.rpartition("/")[2]
+        try:
+            return self._download(uri, file)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            if folder is None:
+                target.rmdir()
+            raise
+
+    def _download(self, uri: str, file: Path) -> Path:
         found = self._store.download(uri, file)
         if found != self.reference.sha256:
-            file.unlink()
             raise ArtifactError(
                 f"the artifact {uri} has changed since it was written: sha256 {found}, expected {self.reference.sha256}",
                 remedy="somebody overwrote the object; clear the step that produced it",

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote
 
 from ..exceptions import ArtifactError, BackendUnavailable, JobMisconfigured
 from ..runtime.uris import is_within, normalize, split_uri
@@ -85,7 +86,7 @@ class ObjectStore:
 
         store, path = self._open(uri)
         try:
-            with _answers(uri):
+            with _answers(uri), _bucket_exists(uri):
                 obstore.put(store, path, data, mode="create")
         except FileExistsError:
             return False
@@ -96,8 +97,16 @@ class ObjectStore:
         import obstore
 
         store, path = self._open(uri)
-        with _answers(uri):
+        with _answers(uri), _bucket_exists(uri):
             obstore.put(store, path, data)
+
+    def replace(self, file: Path, uri: str) -> None:
+        """Stream a file into an object, over what is there: only for what may be lost, as a job's log."""
+        import obstore
+
+        store, path = self._open(uri)
+        with _answers(uri), _bucket_exists(uri), file.open("rb") as source:
+            obstore.put(store, path, source)
 
     def upload(self, file: Path, uri: str) -> None:
         """Stream a file into a new object; an object that is there already stays, since ours are named by content."""
@@ -105,7 +114,7 @@ class ObjectStore:
 
         store, path = self._open(uri)
         try:
-            with _answers(uri), file.open("rb") as source:
+            with _answers(uri), _bucket_exists(uri), file.open("rb") as source:
                 small = file.stat().st_size <= CHUNK_BYTES
                 obstore.put(store, path, source, mode="create" if small else None)
         except FileExistsError:
@@ -144,7 +153,8 @@ class ObjectStore:
             for batch in obstore.list(store, path):
                 for meta in batch:
                     version = str(meta.get("version") or meta.get("e_tag") or "").strip('"')
-                    yield ObjectFacts(f"{scheme}://{authority}/{meta['path']}", meta["size"], version)
+                    found = quote(meta["path"], safe="/@") if scheme == "file" else meta["path"]
+                    yield ObjectFacts(f"{scheme}://{authority}/{found}", meta["size"], version)
 
     def _open(self, uri: str) -> tuple[ObstoreStore, str]:
         try:
@@ -154,6 +164,7 @@ class ObjectStore:
         key = (scheme, authority)
         if key not in self._stores:
             self._stores[key] = self._connect(scheme, authority)
+        path = unquote(path) if scheme == "file" else path  # file URIs are percent-encoded, bucket keys are not
         return self._stores[key], "/".join(part for part in path.split("/") if part)
 
     def _connect(self, scheme: str, authority: str) -> ObstoreStore:
@@ -226,6 +237,18 @@ def _answers(uri: str) -> Iterator[None]:
         ) from error
     except (exceptions.BaseError, OSError, TimeoutError) as error:
         raise BackendUnavailable(f"the artifact store gave no answer for {uri}: {first_line(error)}") from error
+
+
+@contextmanager
+def _bucket_exists(uri: str) -> Iterator[None]:
+    """While something is written, "not found" speaks of the bucket: an answer, and nothing that waiting cures."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise JobMisconfigured(
+            f"there is no bucket for {uri}",
+            remedy="create it, or correct the stack's `artifacts: root`",
+        ) from error
 
 
 def first_line(error: BaseException) -> str:

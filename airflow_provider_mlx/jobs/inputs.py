@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 
 from ..artifacts.store import Gate, ObjectStore
 from ..exceptions import ArtifactError, InvalidStep, Problem
 from ..runtime.protocol import RESULT_FILE, Arguments
-from ..runtime.uris import join
+from ..runtime.uris import join, normalize
 from ..runtime.values import ArtifactReference, Dataset
 from ..runtime.wire import decode, references
 
 _RESULT_LIMIT = 16 * 1024 * 1024
+
+_OUTPUT = re.compile(r"(runs(?:/[^/]+){5}/attempt-\d+)/outputs/.")
+"""An output below the root, and its attempt's folder below the root. Only there is ``result.json`` the ledger's: a step may write files of that name
+among its own outputs."""
 
 
 def check_inputs(arguments: Arguments, *, store: ObjectStore, gate: Gate, root: str) -> tuple[ArtifactReference, ...]:
@@ -23,7 +28,7 @@ def check_inputs(arguments: Arguments, *, store: ObjectStore, gate: Gate, root: 
     :raises BackendUnavailable: a ledger gave no answer.
     """
     decoded = decode({"args": arguments["args"], "kwargs": arguments["kwargs"]})
-    found = {reference.uri: reference for reference in references(decoded)}
+    found = {(reference.uri, reference.sha256): reference for reference in references(decoded)}
     problems = []
     for reference in found.values():
         try:
@@ -43,13 +48,14 @@ def check_inputs(arguments: Arguments, *, store: ObjectStore, gate: Gate, root: 
 
 def _check_producer(reference: ArtifactReference, store: ObjectStore, root: str) -> None:
     """The producer's own ``result.json`` must name this object with this digest: XCom alone is not believed."""
-    folder, marker, _ = reference.uri.rpartition("/outputs/")
-    if not marker or not folder.startswith(join(root, "runs")):
+    below = normalize(reference.uri).removeprefix(normalize(root).rstrip("/") + "/")
+    output = _OUTPUT.match(below)
+    if output is None:
         raise ArtifactError(
             f"{reference.uri} is not an output of a step under {root}",
             remedy="pass what a step of this stack returned, or a Dataset for data of your own",
         )
-    result_uri = join(folder, RESULT_FILE)
+    result_uri = join(root, output[1], RESULT_FILE)
     data = store.read(result_uri, limit=_RESULT_LIMIT)
     if data is None:
         raise ArtifactError(

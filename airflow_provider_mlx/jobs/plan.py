@@ -221,7 +221,7 @@ class Planner:
         needed = list(packages_for(self.definition.return_type)) if self.definition.return_type else []
         for reference in self.inputs:
             codec = CODECS.get(reference.codec)
-            needed += [*codec.packages, *packages_for(reference.type)] if codec else []
+            needed += codec.packages_of(reference.type) if codec else ()
         present = {_package_name(line) for line in own}
         return (*own, *sorted({package for package in needed if _package_name(package) not in present}))
 

@@ -36,7 +36,7 @@ def function_payload(
     """
     cut = slice_callable(function, bundle_root=root)
     search = _search(dag_file, root)
-    files = find_local_modules(cut.modules, search)
+    files = find_local_modules(cut.modules, search, optional=cut.annotation_modules)
     files |= collect_packages(include, search=search)
     files[f"{SLICE_MODULE}.py"] = cut.text.encode()
     line = cut.lines[-1][1] if cut.lines else 0

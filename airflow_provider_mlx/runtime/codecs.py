@@ -121,7 +121,7 @@ class Codec:
     def packages_of(self, type_name: str) -> tuple[str, ...]:
         """The packages, as pip knows them, without which a value of this type can be neither written nor read."""
         rows = self.packages or {}
-        return rows.get(type_name, rows.get("*", ()))
+        return rows.get(_ALIASES.get(type_name, type_name), rows.get("*", ()))
 
     def _home(self) -> Any:
         return importlib.import_module(f"{__package__}.{self.home}")

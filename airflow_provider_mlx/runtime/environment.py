@@ -1,8 +1,8 @@
 """
 The packages of a step: the image's own, or a venv over them, built once per digest and cached.
 
-pip leaves alone what it sees in the image. uv does not look there, so its answer is resolved first, and what the image
-has at that version is taken out before anything is installed.
+pip leaves alone what it sees in the image. uv does not look there, so it is shown the image's packages as wheels without
+content, resolves against them, and what the image has is taken out of its answer before anything is installed.
 """
 
 from __future__ import annotations
@@ -105,13 +105,10 @@ def _build(
     folder: Path, choice: Choice, inherited: list[str], image: Mapping[str, str], installer: list[str], run: Run
 ) -> None:
     base = sys.executable if inherited else getattr(sys, "_base_executable", sys.executable)
-    pip = ["--without-pip"] if installer else []
+    # An inherited image lends its pip too, which saves the seconds that a new one takes to install.
+    pip = ["--without-pip"] if installer or (inherited and "pip" in image) else []
     _checked(run, [base, "-m", "venv", *pip, str(folder)], "the venv cannot be made")
-    for name, lines in (
-        ("requirements", choice.lines),
-        ("constraints", choice.constraints),
-        ("held", tuple(f"{name} ; python_version < '0'" for name in choice.held)),
-    ):
+    for name, lines in (("requirements", choice.lines), ("constraints", choice.constraints)):
         (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
     if inherited:
         # A .pth line stands behind the venv's own folder, so what is installed here wins.
@@ -119,7 +116,7 @@ def _build(
     if installer:
         _install_with_uv(folder, choice, image, installer, run)
     else:
-        _install_with_pip(folder, choice, image, run)
+        _install_with_pip(folder, run)
 
 
 def _install_with_uv(folder: Path, choice: Choice, image: Mapping[str, str], uv: list[str], run: Run) -> None:
@@ -133,7 +130,7 @@ def _install_with_uv(folder: Path, choice: Choice, image: Mapping[str, str], uv:
     resolved = folder / "resolved.txt"
     command = [
         *uv, "pip", "compile", "--quiet", "--python", python, "--no-header", "--no-annotate",
-        "--constraint", str(folder / "constraints.txt"), "--override", str(folder / "held.txt"),
+        "--constraint", str(folder / "constraints.txt"), "--find-links", str(_image_wheels(folder / "image-wheels")),
         "--output-file", str(resolved), str(requirements),
     ]  # fmt: skip
     _checked(run, command, "the requirements cannot be met together with the image's packages")
@@ -145,10 +142,30 @@ def _install_with_uv(folder: Path, choice: Choice, image: Mapping[str, str], uv:
     _checked(run, command, "the requirements do not install")
 
 
-def _install_with_pip(folder: Path, choice: Choice, image: Mapping[str, str], run: Run) -> None:
-    # pip sees the image's packages, so it may be told to keep those that must not be installed at all.
-    with (folder / "constraints.txt").open("a") as constraints:
-        constraints.writelines(f"{name}=={image[name]}\n" for name in choice.held)
+def _image_wheels(folder: Path) -> Path:
+    """
+    The image's packages as wheels of metadata only, for uv to resolve against and never to install.
+
+    They stand for versions that no index has (``2.9.1+cu130``, a company's own), and save asking for the others.
+    """
+    import importlib.metadata
+    import zipfile
+
+    folder.mkdir()
+    for distribution in importlib.metadata.distributions():
+        metadata, name = distribution.read_text("METADATA"), distribution.metadata["Name"]
+        stem = f"{normal_name(name).replace('-', '_')}-{distribution.version}" if name else ""
+        path = folder / f"{stem}-py3-none-any.whl"
+        if not metadata or not stem or path.exists():
+            continue
+        with zipfile.ZipFile(path, "w") as wheel:
+            wheel.writestr(f"{stem}.dist-info/METADATA", metadata)
+            wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{stem}.dist-info/RECORD", "")
+    return folder
+
+
+def _install_with_pip(folder: Path, run: Run) -> None:
     command = [
         str(_python(folder)), "-m", "pip", "install",
         "-c", str(folder / "constraints.txt"), "-r", str(folder / "requirements.txt"),
@@ -186,7 +203,7 @@ def _installer_environment() -> dict[str, str]:
 
 def _digest(requirements: list[str], choice: Choice, inherited: list[str], uv: bool) -> str:
     facts = [
-        requirements, choice.lines, choice.constraints, choice.held, inherited, uv,
+        requirements, choice.lines, choice.constraints, inherited, uv,
         [_file_digest(line) for line in requirements], sys.version, sys.platform, os.uname().machine, sys.base_prefix,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -28,12 +28,10 @@ class Choice:
 
     :param lines: requirement lines and options that the image does not satisfy already.
     :param constraints: ``name==version`` lines that hold the image's other packages where they are.
-    :param held: names that must not be installed at all, whoever asks for them.
     """
 
     lines: tuple[str, ...]
     constraints: tuple[str, ...]
-    held: tuple[str, ...]
 
 
 def choose(requirements: Iterable[str], image: Mapping[str, str], replace: Iterable[str]) -> Choice:
@@ -68,11 +66,8 @@ def choose(requirements: Iterable[str], image: Mapping[str, str], replace: Itera
             "take the image's version, use another image, or name the packages in replace=",
         )
     free |= allowed
-    held = tuple(sorted(name for name in image if name not in free and (is_protected(name) or "+" in image[name])))
-    constraints = tuple(
-        f"{name}=={version}" for name, version in sorted(image.items()) if name not in free and name not in held
-    )
-    return Choice(tuple(kept), constraints, held)
+    constraints = tuple(f"{name}=={version}" for name, version in sorted(image.items()) if name not in free)
+    return Choice(tuple(kept), constraints)
 
 
 def is_protected(name: str) -> bool:

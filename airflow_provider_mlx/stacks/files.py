@@ -58,7 +58,7 @@ def load_stacks(
     :param bundle_root: where the search ends; ``None`` for the DAG file's own folder only.
     :param bundle_stacks: ``[mlx] bundle_stacks``: whether a DAG bundle may bring a stack file.
     :param backend_settings: the pydantic model of the settings of each installed backend, ``local`` among them.
-    :param local_root: the artifact root, a URI, of the built-in stack.
+    :param local_root: the artifact root, a URI, of the built-in stack and of those that name none.
     :raises InvalidStep: anything is wrong in any of the files; all of it at once.
 
     Files are parsed again only when their time of change or size differs.
@@ -79,7 +79,7 @@ def load_stacks(
         document = read_document(found, problems)
         if document is not None:
             files.append(StackFile(document, of_deployment=False))
-    stacks = validate_files(files, backend_settings, problems=problems)
+    stacks = validate_files(files, backend_settings, local_root=local_root, problems=problems)
     if BUILT_IN not in stacks.stacks:
         built_in = built_in_stack(backend_settings, local_root)
         stacks = replace(stacks, stacks={**stacks.stacks, BUILT_IN: built_in})

@@ -140,7 +140,7 @@ class TaskModel(_SharedFields):
 class StackModel(_Model):
     """A stack, without the insides of its targets and tasks."""
 
-    artifacts: ArtifactsModel
+    artifacts: ArtifactsModel | None = None
     targets: Annotated[dict[Name, Any], Field(min_length=1)]
     tasks: dict[str, Any] = {}
     strict: StrictBool = True

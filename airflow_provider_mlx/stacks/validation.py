@@ -34,17 +34,18 @@ class StackFile:
 
 
 def validate_files(
-    files: Sequence[StackFile], backends: BackendSettings, *, problems: Sequence[Problem] = ()
+    files: Sequence[StackFile], backends: BackendSettings, *, local_root: str = "", problems: Sequence[Problem] = ()
 ) -> Stacks:
     """
     The stacks of some files.
 
     :param files: those of the deployment first.
     :param backends: the settings of each installed backend.
+    :param local_root: the artifact root, a URI, of a stack that names none and uses nothing but ``local``.
     :param problems: what is wrong already, as a file that does not exist.
     :raises InvalidStep: anything is wrong in any of the files.
     """
-    validation = _Validation(backends)
+    validation = _Validation(backends, local_root)
     validation.problems.extend(problems)
     for file in files:
         validation.read(file)
@@ -65,8 +66,9 @@ def validate_files(
 class _Validation:
     """Reads file by file, then each stack with what it inherits; collects problems on the way."""
 
-    def __init__(self, backends: BackendSettings) -> None:
+    def __init__(self, backends: BackendSettings, local_root: str) -> None:
         self.backends = backends
+        self.local_root = local_root
         self.problems: list[Problem] = []
         self.entries: dict[str, Entry] = {}
         self.of_deployment: dict[str, Entry] = {}
@@ -165,16 +167,14 @@ class _Validation:
         overrides = [reader.override(pattern, entry) for pattern, entry in _entries(node, "tasks").items()]
         self.problems.extend(reader.problems)
         missing = [*missing, *reader.missing]
+        if "artifacts" not in node.entries and not _is_local(targets):
+            missing.insert(0, problem_at(place, f"{subject} lacks `artifacts`", "add `artifacts:`"))
         if wrong or reader.problems:
             return None, missing
         tasks = tuple(override for override in overrides if override is not None)
-        if model is None:
-            artifacts, options = Artifacts(root=""), {}
-        else:
-            artifacts = Artifacts(
-                root=model.artifacts.root, conn_id=model.artifacts.conn_id, allowed=tuple(model.artifacts.allowed)
-            )
-            options = model.model_dump(include={"strict", "on_unsupported", "install_client", "tags"})
+        said = model.artifacts if model else None
+        artifacts = Artifacts(said.root, said.conn_id, tuple(said.allowed)) if said else Artifacts(root=self.local_root)
+        options = model.model_dump(include={"strict", "on_unsupported", "install_client", "tags"}) if model else {}
         stack = Stack(
             name=name,
             where=str(place),
@@ -224,7 +224,13 @@ def built_in_stack(backends: BackendSettings, local_root: str) -> Stack:
         artifacts=Artifacts(root=local_root),
         targets={DEFAULT_TARGET: (target,)},
         strict=False,
+        on_unsupported="warn",  # a laptop runs the steps of a cluster as well as it can
     )
+
+
+def _is_local(targets: Mapping[str, Sequence[Target]]) -> bool:
+    """Whether a stack uses nothing but this host, so that a folder of this host can hold its artifacts."""
+    return bool(targets) and all(target.backend == "local" for candidates in targets.values() for target in candidates)
 
 
 def _entries(node: Node, key: str) -> Mapping[str, Entry]:

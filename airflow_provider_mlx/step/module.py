@@ -12,7 +12,7 @@ import copy
 import re
 import symtable
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Final
 
@@ -64,9 +64,14 @@ class Unit:
     def annotations(self) -> frozenset[str]:
         return frozenset(name for node in self.nodes for name in annotation_names(node))
 
+    @property
+    def is_definition(self) -> bool:
+        """Whether it is a function or a class."""
+        return any(isinstance(node, DEFINITIONS) for node in self.nodes)
+
     @cached_property
     def mutates(self) -> frozenset[str]:
-        if self.alias or any(isinstance(node, DEFINITIONS) for node in self.nodes):
+        if self.alias or self.is_definition:
             return frozenset()
         return frozenset(name for node in self.nodes for name in mutated_names(node))
 
@@ -83,11 +88,27 @@ class Unit:
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """A parsed module; ``relative``: what its relative imports were made into."""
+    """
+    A parsed module, shared by the steps of a DAG file.
+
+    :param relative: what its relative imports were made into.
+    :param cut: the pieces that were cut so far, by their first statement and whether only type checkers see them.
+    """
 
     tree: ast.Module
     lines: tuple[str, ...]
     relative: frozenset[str]
+    cut: dict[tuple[int, bool], tuple[Unit, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def airflow(self) -> frozenset[str]:
+        """Its names that stand for something of Airflow."""
+        return airflow_names(self.tree.body)
+
+    @cached_property
+    def stars(self) -> tuple[Alias, ...]:
+        """Its ``from x import *``."""
+        return tuple(alias for alias in walk_imports(self.tree.body, into_functions=False) if alias.attribute == "*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,14 +165,13 @@ def module_units(module: Module, definition: Definition) -> tuple[list[Unit], di
     whole.
     """
     opened = {id(node) for node in definition.ancestors} | {id(definition.node)}
-    airflow = airflow_names(module.tree.body)
     units: list[Unit] = []
     unavailable: dict[str, int] = {}
 
     def visit(statements: Sequence[ast.stmt], typing_only: bool) -> None:
         whole: list[ast.stmt] = []
         for statement in statements:
-            branches = _branches(statement, opened, airflow)
+            branches = _branches(statement, opened, module.airflow)
             if branches is None:
                 whole.append(statement)
                 continue
@@ -165,8 +185,15 @@ def module_units(module: Module, definition: Definition) -> tuple[list[Unit], di
                 unavailable.update({n.id: n.lineno for n in bound if id(n) not in inside})
         units.extend(cut_units(module, whole, typing_only))
 
-    visit([s for s in module.tree.body if id(s) != id(definition.node)], False)
+    visit([s for s in module.tree.body if s is not definition.node and not _is_main_guard(s)], False)
     return [u for u in units if definition.node not in u.nodes], unavailable
+
+
+def _is_main_guard(statement: ast.stmt) -> bool:
+    """``if __name__ == "__main__":`` runs neither under Airflow nor in a job."""
+    return isinstance(statement, ast.If) and any(
+        isinstance(node, ast.Constant) and node.value == "__main__" for node in ast.walk(statement.test)
+    )
 
 
 Branches = list[tuple[Sequence[ast.stmt], bool]]
@@ -195,18 +222,24 @@ def _blocks(statement: ast.stmt) -> Iterator[Sequence[ast.stmt]]:
 def cut_units(module: Module, statements: Sequence[ast.stmt], typing_only: bool = False) -> Iterator[Unit]:
     """Statements as units: each import of one name by itself, statements that share a line together."""
     for group in _groups(statements, module.lines):
-        aliases = [import_aliases(statement) for statement in group]
-        if all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in group):
-            for alias in (alias for of_one in aliases for alias in of_one):
-                yield Unit(alias.render(), alias.line, (), alias, typing_only)
-            continue
-        first, last = first_line_of(group[0]), group[-1].end_lineno or group[-1].lineno
-        lines = list(module.lines[first - 1 : last])
-        start = group[0].col_offset if first == group[0].lineno else 0
-        prefix = lines[0].encode()[:start].decode()
-        if prefix.strip(" \t\f"):  # the body of a one-line block: `if TYPE_CHECKING: Frame = pd.DataFrame`
-            lines[0] = lines[0][len(prefix) :]
-        yield Unit("\n".join(lines), first, tuple(group), None, typing_only)
+        key = (id(group[0]), typing_only)
+        if key not in module.cut:
+            module.cut[key] = tuple(_cut_group(module, group, typing_only))
+        yield from module.cut[key]
+
+
+def _cut_group(module: Module, group: Sequence[ast.stmt], typing_only: bool) -> Iterator[Unit]:
+    if all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in group):
+        for alias in (alias for statement in group for alias in import_aliases(statement)):
+            yield Unit(alias.render(), alias.line, (), alias, typing_only)
+        return
+    first, last = first_line_of(group[0]), group[-1].end_lineno or group[-1].lineno
+    lines = list(module.lines[first - 1 : last])
+    start = group[0].col_offset if first == group[0].lineno else 0
+    prefix = lines[0].encode()[:start].decode()
+    if prefix.strip(" \t\f"):  # the body of a one-line block: `if TYPE_CHECKING: Frame = pd.DataFrame`
+        lines[0] = lines[0][len(prefix) :]
+    yield Unit("\n".join(lines), first, tuple(group), None, typing_only)
 
 
 def _groups(statements: Sequence[ast.stmt], lines: Sequence[str]) -> Iterator[list[ast.stmt]]:
@@ -249,11 +282,6 @@ def _table_of(function: Function) -> symtable.SymbolTable:
     while not any(table.get_name() == function.name and table.get_type() == "function" for table in tables):
         tables = [inner for table in tables for inner in table.get_children()]  # type parameters lie around it
     return next(table for table in tables if table.get_name() == function.name)
-
-
-def star_imports(module: Module) -> tuple[Alias, ...]:
-    """The module's ``from x import *``."""
-    return tuple(alias for alias in walk_imports(module.tree.body, into_functions=False) if alias.attribute == "*")
 
 
 def airflow_names(statements: Sequence[ast.stmt]) -> frozenset[str]:

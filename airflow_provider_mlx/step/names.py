@@ -153,12 +153,10 @@ def walk_imports(nodes: Sequence[ast.AST], *, into_functions: bool = True, guard
 
 
 def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all below it, without what runs later or in a scope of its own: bodies of functions and classes."""
+    """The node and all below it that runs with it; functions and classes are met, their insides are not."""
     yield node
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, _SCOPES):
-            yield child
-        else:
+    if not isinstance(node, _SCOPES):
+        for child in ast.iter_child_nodes(node):
             yield from walk_scope(child)
 
 

@@ -9,6 +9,7 @@ and helper packages are just that.
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +50,7 @@ def collect_packages(include: Sequence[str], *, search: Sequence[Path]) -> dict[
         for root in map(_open, search):
             if place := _find_item(root, path):
                 try:
-                    files = _read_all(place[1], place[0]) | files
+                    files = _read_all(place[1], place[0]) | _packages_above(root, place[0]) | files
                 except InvalidStep as error:
                     problems += error.problems
                 break
@@ -176,6 +177,16 @@ def _find_item(root: Node, path: PurePosixPath) -> tuple[str, Node] | None:
         if node.is_file() or node.is_dir():
             return candidate, node
     return None
+
+
+def _packages_above(root: Node, name: str) -> dict[str, bytes]:
+    """The ``__init__.py`` of each package around a file or folder: without them it is not imported by the same name."""
+    files: dict[str, bytes] = {}
+    for parent in PurePosixPath(name).parents[:-1]:
+        init = functools.reduce(lambda node, part: node / part, (*parent.parts, "__init__.py"), root)
+        if init.is_file():
+            files |= _read_all(init, f"{parent}/__init__.py")
+    return files
 
 
 def _read_all(node: Node, name: str) -> dict[str, bytes]:

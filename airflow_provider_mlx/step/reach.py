@@ -22,7 +22,6 @@ from .module import (
     enclosing_names,
     module_units,
     own_nodes,
-    star_imports,
 )
 from .names import BUILTINS, CARRIED_NAMES, Alias, Function, line_of, nearest, root_name
 
@@ -65,8 +64,8 @@ class Reach:
         imports = [n for s in bodies for n in own_nodes(s) if isinstance(n, ast.Import | ast.ImportFrom)]
         self.enclosing = enclosing_names(definition)
         self.enclosing_imports = {unit.alias.name: unit for unit in cut_units(module, imports) if unit.alias}
-        self.airflow = airflow_names([*module.tree.body, *bodies])
-        self.stars = star_imports(module)
+        self.airflow = airflow_names([*module.tree.body, *bodies]) if bodies else module.airflow
+        self.stars = module.stars
 
     def at(self, line: int | None) -> str:
         """A place for messages, ``dags/churn.py:41``."""
@@ -155,8 +154,12 @@ class Reach:
                 found.problems[f"relative {alias.line}"] = Problem(what, "import by the full name of the module")
 
     def _check_own_name(self, asker: Unit, step: Unit, found: Found) -> None:
+        """The step may be named by itself and by helpers, but the slice must not run it while it is loaded."""
+        place = self.at(line_of(asker.nodes, self.name))
+        if asker is not step and not self.definition.functions and not asker.is_definition:
+            what = f"{place}: this uses the step `{self.name}` when the DAG file is loaded, and is needed by the step"
+            found.problems[f"call {self.name}"] = Problem(what, "pass what the step needs as an argument")
         if asker is not step and self.definition.functions and self.by_name.get(self.name):
-            place = self.at(line_of(asker.nodes, self.name))
             what = f"{place}: `{self.name}` is another function there than the step of the same name"
             found.problems[f"clash {self.name}"] = Problem(what, "rename one of the two")
 

@@ -177,6 +177,7 @@ class _Cut:
     ) -> SourceSlice:
         aliases = [alias for unit in (step, *needed) for alias in unit.aliases]
         aliases += [alias for unit in optional if not unit.alias for alias in unit.aliases]
+        aliases = [alias for alias in aliases if not alias.needs_airflow]  # what is left of it is guarded
         for_annotations = [unit.alias for unit in optional if unit.alias]
         packages = {alias.module.partition(".")[0] for alias in aliases} - sys.stdlib_module_names
         modules = frozenset[str]().union(*(alias.modules for alias in aliases))

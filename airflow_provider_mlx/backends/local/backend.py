@@ -6,6 +6,7 @@ One job is one folder under ``work_dir/jobs`` and one process that a small launc
     jobs/<job name>/
       request.json   create-only: the name is taken
       lease.json     create-only, by the launcher: host, boot, pid and start time of the one that runs it
+      process.json   the same of the job's first process, which may outlive a launcher that was killed
       log.txt        what the job prints
       stopped        a stop was asked for
       exit.json      the exit status
@@ -16,9 +17,11 @@ A job is adopted only where host, boot and start time agree; otherwise it is los
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +30,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
+from urllib.parse import unquote
 
 from ...exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
 from ...runtime.bootstrap import bootstrap_command
@@ -35,11 +39,13 @@ from ...runtime.uris import is_within, join, split_uri
 from ...step.spec import JobSpec, request_digest
 from ..base import Backend, FoundJob, JobHandle, JobStatus, JobView, LogChunk, State, TargetSettings
 from . import launcher
-from .launcher import EXIT, LEASE, LOG, REQUEST, STOPPED, create
+from .launcher import EXIT, LEASE, LOG, PROCESS, REQUEST, STOPPED, create
 from .process import identify
 
 _LEASE_SECONDS: Final = 30.0
 _CHUNK_BYTES: Final = 1024 * 1024
+_DRAFT: Final = re.compile(r"\.[0-9a-f]{16}\.tmp")
+"""What a job that was killed was writing: ``runtime/store.py`` names it so until it is whole."""
 
 PASSED_ON: Final = frozenset(
     {
@@ -86,7 +92,6 @@ class LocalBackend(Backend):
         "priority": "there is no queue → leave priority out",
         "command": "a container command needs a container runtime → use a kubernetes target, or make it a script step",
         "image": "a process has no image → use a kubernetes target, or `requirements=`",
-        "spread": "there is one host",
     }
 
     def view(self, spec_name: str, root: str) -> JobView:
@@ -158,46 +163,52 @@ class LocalBackend(Backend):
 
     def read_log(self, handle: JobHandle, cursor: str = "") -> LogChunk:
         """Whole lines from the log file; the cursor is a byte offset."""
-        offset = int(cursor or 0)
+        offset, folder = int(cursor or 0), self._folder_of(handle)
+        ended = (folder / EXIT).exists()  # before the log is read: it may grow in between
         try:
-            with (Path(handle.location["folder"]) / LOG).open("rb") as log:
+            with (folder / LOG).open("rb") as log:
                 log.seek(offset)
                 data = log.read(_CHUNK_BYTES)
         except FileNotFoundError:
             return LogChunk((), cursor)
         complete = data.rfind(b"\n") + 1
         if not complete and len(data) == _CHUNK_BYTES:
-            complete = len(data)  # a line of a megabyte is handed on in pieces
-        lines = data[:complete].decode(errors="replace").splitlines()
-        if not complete and data and (Path(handle.location["folder"]) / EXIT).exists():
-            lines, complete = data.decode(errors="replace").splitlines(), len(data)  # the last line had no end
-        return LogChunk(tuple(lines), str(offset + complete))
+            complete = _whole_characters(data)  # a line of a megabyte is handed on in pieces
+        elif not complete and ended:
+            complete = len(data)  # the last line had no end
+        if not complete:
+            return LogChunk((), str(offset))
+        # Only a line feed ends a line: `splitlines` would also cut at form feeds and Unicode's own separators.
+        text = data[:complete].decode(errors="replace").removesuffix("\n")
+        return LogChunk(tuple(text.split("\n")), str(offset + complete))
 
     def cancel(self, handle: JobHandle) -> None:
         """Mark the job as stopped and send SIGTERM to its launcher, which hands it on."""
-        folder = Path(handle.location["folder"])
+        folder = self._folder_of(handle)
         lease = _read(folder / LEASE)
         if lease is None or (folder / EXIT).exists():
             return
         create(folder / STOPPED, "{}")
-        if self._alive(lease):
-            os.kill(lease["pid"], signal.SIGTERM)
+        process = lease if self._alive(lease) else _read(folder / PROCESS)
+        if process is not None and self._alive(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process["pid"], signal.SIGTERM)
 
     def collect(self, handle: JobHandle) -> None:
         """Upload what a job wrote under a store that was brought to it; the result last."""
-        folder = Path(handle.location["folder"])
+        folder = self._folder_of(handle)
         request = _read(folder / REQUEST)
         if request is None or not (folder / "store").is_dir():
             return
         mine = Path(_staged(request["outputs_uri"], request, folder))
         files = sorted(path for path in mine.rglob("*") if path.is_file()) if mine.is_dir() else []
         for path in sorted(files, key=lambda path: path.name in ("result.json", "error.json")):
-            if path.name != "context.json":
+            if path.name != "context.json" and not _DRAFT.fullmatch(path.name):
                 self.store.upload(path, join(request["outputs_uri"], path.relative_to(mine).as_posix()))
 
     def forget(self, handle: JobHandle) -> None:
         """Remove the job's folder."""
-        shutil.rmtree(handle.location["folder"], ignore_errors=True)
+        shutil.rmtree(self._folder_of(handle), ignore_errors=True)
 
     @property
     def _work_dir(self) -> Path:
@@ -207,6 +218,10 @@ class LocalBackend(Backend):
 
     def _folder(self, name: str) -> Path:
         return self._work_dir / "jobs" / name
+
+    def _folder_of(self, handle: JobHandle) -> Path:
+        """A handle that was made from a name alone has no location yet."""
+        return Path(handle.location["folder"]) if handle.location else self._folder(handle.name)
 
     def _argv(self, request: Mapping[str, Any], folder: Path) -> list[str]:
         return bootstrap_command(
@@ -245,7 +260,7 @@ class LocalBackend(Backend):
 
     def _status(self, folder: Path, lease: Mapping[str, Any]) -> JobStatus:
         stopped = (folder / STOPPED).exists()
-        alive = self._alive(lease)
+        alive, process = self._alive(lease), _read(folder / PROCESS)
         ended = _read(folder / EXIT)  # after the look at the process: it may write this and end in between
         if ended is not None:
             code = int(ended["code"])
@@ -254,12 +269,16 @@ class LocalBackend(Backend):
             return JobStatus(State.SUCCEEDED if code == 0 else State.FAILED, ended.get("reason", ""), exit_code=code)
         if alive:
             return JobStatus(State.ACTIVE, stopping=stopped, running=True)
+        if process is not None and self._alive(process):
+            return JobStatus(State.ACTIVE, "its launcher was killed, and the job is ending", stopping=True, running=True)
         if stopped:
             return JobStatus(State.STOPPED, "stopped on request")
         return JobStatus(State.ABSENT, f"the process is gone: it ran on {lease['host']} as {lease['pid']}")
 
     @staticmethod
     def _alive(lease: Mapping[str, Any]) -> bool:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(lease["pid"], os.WNOHANG)  # if it is a child of this process and over, it must not stay a zombie
         now = identify(lease["pid"])
         return now is not None and now.to_wire() == dict(lease)
 
@@ -272,11 +291,22 @@ def _staged(uri: str, request: Mapping[str, Any], folder: Path) -> str:
     """Where an object is a file of this host: itself, or its copy in the job's own store folder."""
     scheme, _, path = split_uri(uri)
     if scheme == "file":
-        return f"/{path}"
+        return f"/{unquote(path)}"
     root = request["outputs_uri"].partition("/runs/")[0]
     if not is_within(uri, (root,)):
         raise JobMisconfigured(f"{uri} lies outside the artifact root {root} and cannot be brought to a local job")
     return str(folder / "store" / uri[len(root) :].strip("/"))
+
+
+def _whole_characters(data: bytes) -> int:
+    """How many bytes of a text in UTF-8 stand before a last character that is cut."""
+    for back in range(1, 4):
+        if data[-back] >= 0xC0:  # the first byte of a character of several
+            width = 2 if data[-back] < 0xE0 else 3 if data[-back] < 0xF0 else 4
+            return len(data) - back if width > back else len(data)
+        if data[-back] < 0x80:
+            break
+    return len(data)
 
 
 def _passed_on(name: str, further: tuple[str, ...]) -> bool:

@@ -26,7 +26,9 @@ def make_wheel(folder: Path, name: str, version: str, requires: str = "") -> Pat
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr(f"{name}/__init__.py", f"VERSION = {version!r}\n")
         wheel.writestr(f"{info}/METADATA", metadata)
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         wheel.writestr(f"{info}/RECORD", f"{name}/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     return path
 
@@ -49,8 +51,7 @@ def test_the_choice_of_what_to_install(requirements, lines):
 
 def test_what_is_not_named_is_held_where_it_is():
     choice = choose(["pandas==2.2.*", "xgboost"], IMAGE, ())
-    assert choice.constraints == ("six==1.17.0",)
-    assert choice.held == ("numpy", "nvidia-cublas", "torch")
+    assert choice.constraints == ("numpy==2.4.6", "nvidia-cublas==13.0", "six==1.17.0", "torch==2.9.1+cu130")
 
 
 def test_protected_packages_are_replaced_only_on_request():
@@ -59,7 +60,7 @@ def test_protected_packages_are_replaced_only_on_request():
     assert "replace=" in refused.value.remedy
     choice = choose(["numpy<2"], IMAGE, ["NumPy"])
     assert choice.lines == ("numpy<2",)
-    assert "numpy" not in choice.held
+    assert "numpy==2.4.6" not in choice.constraints
 
 
 @pytest.mark.parametrize(
@@ -78,9 +79,10 @@ def test_credentials_of_an_index_are_not_printed():
     assert redact("Looking at https://me:s3cret@pypi.corp/simple, x") == "Looking at https://***@pypi.corp/simple, x"
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> str:
-    """An interpreter in a venv of its own, as images have it, with one package and with pip."""
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An interpreter in a venv of its own, as images have it, with pip and a package that no index has."""
+    tmp_path = tmp_path_factory.mktemp("images")
     folder = tmp_path / "image"
     venv.create(folder, with_pip=True, symlinks=True)
     packages = next(folder.glob("lib/python*/site-packages"))
@@ -126,9 +128,15 @@ def test_a_requirement_is_installed_over_the_image_once(job, image, installer, t
     again = job.run(SOURCE, change=change)
     assert again.value == first.value
     assert again.result["timings"]["install"] < first.result["timings"]["install"]
-    make_wheel(tmp_path, "tiny", "0.3").write_bytes(make_wheel(tmp_path, "tiny", "0.3", requires="six").read_bytes())
     installed = [path.name for path in Path(first.value[2]).glob("lib/python*/site-packages/imagepackage*")]
     assert installed == [], "what the image has is not installed again"
+
+
+def test_a_requirement_that_needs_another_version_of_the_images_package_is_refused(job, image, installer, tmp_path):
+    job.python = image
+    error = job.run(SOURCE, change=requirements(str(make_wheel(tmp_path, "tiny", "0.3", "imagepackage>=2")))).error
+    assert error["reason"] == "JobMisconfigured"
+    assert "imagepackage" in error["message"]
 
 
 def test_without_inheritance_the_image_is_not_seen(job, image, tmp_path, installer):
@@ -177,5 +185,8 @@ def test_requirements_that_the_image_satisfies_cost_nothing(job, image, tmp_path
 
 def test_the_image_of_this_test_has_what_it_says(image):
     code = "import imagepackage, sys; print(imagepackage.VERSION, sys.prefix != sys.base_prefix)"
-    assert subprocess.run([image, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["1.0", "True"]
+    assert subprocess.run([image, "-c", code], capture_output=True, text=True, check=True).stdout.split() == [
+        "1.0",
+        "True",
+    ]
     assert sys.executable != image

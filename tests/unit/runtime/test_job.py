@@ -161,7 +161,9 @@ def test_a_script_that_exits_with_a_code_has_failed(job, code, status):
 
 
 def test_a_skip_is_a_result_that_says_why(job):
-    source = "from airflow_provider_mlx import current_step\ndef run():\n    try:\n        current_step.skip('no data')\n"
+    source = (
+        "from airflow_provider_mlx import current_step\ndef run():\n    try:\n        current_step.skip('no data')\n"
+    )
     result = job.run(source + "    except Exception:\n        pass").result
     assert result["skipped"] == "no data"
     assert result["outputs"] == {}
@@ -343,7 +345,9 @@ def test_sigterm_gives_the_users_handler_its_time(job):
 
 
 def test_without_a_handler_sigterm_runs_the_finally_blocks(job):
-    source = "import time\ndef run():\n    try:\n        print('ready'); time.sleep(60)\n    finally:\n        print('bye')"
+    source = (
+        "import time\ndef run():\n    try:\n        print('ready'); time.sleep(60)\n    finally:\n        print('bye')"
+    )
     process, attempt = _started(job, source)
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=20)[0]
@@ -407,5 +411,9 @@ def _alive(pid):
 
 
 def test_the_users_files_do_not_stand_before_the_runtimes_own_modules(job):
-    files = {"step.py": "def run():\n    return 1", "json.py": "raise SystemExit(9)", "typing.py": "raise SystemExit(9)"}
+    files = {
+        "step.py": "def run():\n    return 1",
+        "json.py": "raise SystemExit(9)",
+        "typing.py": "raise SystemExit(9)",
+    }
     assert job.run(files).value == 1

@@ -56,11 +56,15 @@ def test_column_labels_that_are_all_numbers_stay_numbers(job):
     assert value == [10, 20]
 
 
-@pytest.mark.parametrize("index", ["None", "pd.RangeIndex(5, 5 + 2 * 1000, 2)", "pd.Index(list(range(1000)[::-1]), name='n')"])
+@pytest.mark.parametrize(
+    "index", ["None", "pd.RangeIndex(5, 5 + 2 * 1000, 2)", "pd.Index(list(range(1000)[::-1]), name='n')"]
+)
 def test_a_frame_in_several_row_groups_is_whole_again(job, index):
     make = f"import pandas as pd\ndef frame():\n    return pd.DataFrame({{'a': range(1000)}}, index={index})\n"
     produce = "from airflow_provider_mlx.runtime import codec_frames\ncodec_frames.CHUNK_BYTES = 4096\n" + make
-    consume = make + "def run(got):\n    pd.testing.assert_frame_equal(got, frame())\n    return type(got.index).__name__"
+    consume = (
+        make + "def run(got):\n    pd.testing.assert_frame_equal(got, frame())\n    return type(got.index).__name__"
+    )
     _, value = pass_on(job, produce + "def run():\n    return frame()", consume)
     assert value == ("Index" if "name" in index else "RangeIndex")
 
@@ -96,8 +100,12 @@ def test_a_parquet_artifact_becomes_the_frame_that_the_annotation_names(job):
 
 
 def test_an_arrow_table_keeps_its_schema(job):
-    produce = "import pyarrow as pa\ndef run():\n    return pa.table({'a': pa.array([1], pa.int8())}, metadata={'k': 'v'})"
-    _, value = pass_on(job, produce, "def run(t):\n    return [str(t.schema.field('a').type), t.schema.metadata[b'k'].decode()]")
+    produce = (
+        "import pyarrow as pa\ndef run():\n    return pa.table({'a': pa.array([1], pa.int8())}, metadata={'k': 'v'})"
+    )
+    _, value = pass_on(
+        job, produce, "def run(t):\n    return [str(t.schema.field('a').type), t.schema.metadata[b'k'].decode()]"
+    )
     assert value == ["int8", "v"]
 
 
@@ -117,7 +125,9 @@ def test_an_arrow_table_keeps_its_schema(job):
     ],
 )
 def test_what_would_be_lost_is_refused_with_a_way_out(job, expression, says):
-    error = job.run(f"import numpy as np, pandas as pd\nfrom pathlib import Path\ndef run():\n    return {expression}").error
+    error = job.run(
+        f"import numpy as np, pandas as pd\nfrom pathlib import Path\ndef run():\n    return {expression}"
+    ).error
     assert error["reason"] == "StepFailed"
     assert says in error["message"] + error["remedy"]
 
@@ -127,7 +137,9 @@ def test_numpy_arrays_and_scalars(job):
     artifact, value = pass_on(job, produce, "def run(a):\n    return [a.dtype.str, a.tolist()]")
     assert artifact["codec"] == "npy"
     assert value == [">i2", [[0, 3], [1, 4], [2, 5]]]
-    done = job.run("import numpy as np\ndef run():\n    return {'a': np.float32(0.5), 'b': [np.int64(2), np.bool_(True)]}")
+    done = job.run(
+        "import numpy as np\ndef run():\n    return {'a': np.float32(0.5), 'b': [np.int64(2), np.bool_(True)]}"
+    )
     assert done.value == {"a": 0.5, "b": [2, True]}
 
 
@@ -164,7 +176,9 @@ def test_bytes_paths_and_folders(job):
     _, value = pass_on(job, "def run():\n    return b'\\x00\\xff'", "def run(b):\n    return list(b)")
     assert value == [0, 255]
     produce = "from pathlib import Path\ndef run():\n    p = Path('model.tar.gz'); p.write_bytes(b'abc'); return p"
-    artifact, value = pass_on(job, produce, "def run(p):\n    p.write_bytes(b'mine'); return [p.name, str(type(p).__name__)]")
+    artifact, value = pass_on(
+        job, produce, "def run(p):\n    p.write_bytes(b'mine'); return [p.name, str(type(p).__name__)]"
+    )
     assert (artifact["codec"], value[0]) == ("file", "return_value.tar.gz")
     folder = """
         from pathlib import Path
@@ -238,7 +252,15 @@ def test_a_missing_artifact_names_itself(job):
 def test_an_artifact_outside_the_allowed_prefixes_is_refused(job, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside") / "a.txt"
     outside.write_text("x")
-    given = ArtifactReference(outside.as_uri(), "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", 1, "text", "str", "a", "2d")
+    given = ArtifactReference(
+        outside.as_uri(),
+        "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
+        1,
+        "text",
+        "str",
+        "a",
+        "2d",
+    )
     error = job.run("def run(a):\n    return a", args=(given,)).error
     assert error["reason"] == "ArtifactError"
     assert "lies outside" in error["message"]

@@ -72,7 +72,7 @@ def test_names_that_cannot_be_extracted_safely_are_refused(name: str, reason: st
 
 
 def test_names_that_meet_on_other_file_systems_are_refused() -> None:
-    with pytest.raises(InvalidStep, match="'A/b.py' and 'a/B.py'"):
+    with pytest.raises(InvalidStep, match=r"'A/b\.py' and 'a/B\.py'"):
         build_bundle({"A/b.py": b"", "a/B.py": b""})
     with pytest.raises(InvalidStep, match="a file and a folder"):
         build_bundle({"a": b"", "A/b": b""})

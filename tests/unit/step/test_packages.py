@@ -67,8 +67,8 @@ def search(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
         pytest.param(["./configs"], ["configs/a.yaml"], id="a path that starts with a dot"),
         pytest.param(
             ["shared"],
-            ["shared/__init__.py", "shared/deep/__init__.py", "shared/deep/well.py", "shared/other.py", "shared/tools.py",
-             "shared/unused.py"],
+            ["shared/__init__.py", "shared/deep/__init__.py", "shared/deep/well.py", "shared/other.py",
+             "shared/tools.py", "shared/unused.py"],
             id="a package of the bundle, without caches and hidden files",
         ),
         pytest.param(["shared.deep"], ["shared/__init__.py", "shared/deep/__init__.py", "shared/deep/well.py"],
@@ -103,10 +103,18 @@ def test_links_are_refused(tmp_path: Path) -> None:
     [
         pytest.param({"numpy", "os.path"}, [], id="modules of the image are not ours"),
         pytest.param({"json"}, [], id="the standard library comes first"),
-        pytest.param({"helper"}, ["helper.py", "shared/__init__.py", "shared/other.py"], id="what a module imports in turn"),
+        pytest.param(
+            {"helper"}, ["helper.py", "shared/__init__.py", "shared/other.py"], id="what a module imports in turn"
+        ),
         pytest.param(
             {"shared.tools"},
-            ["shared/__init__.py", "shared/deep/__init__.py", "shared/deep/well.py", "shared/other.py", "shared/tools.py"],
+            [
+                "shared/__init__.py",
+                "shared/deep/__init__.py",
+                "shared/deep/well.py",
+                "shared/other.py",
+                "shared/tools.py",
+            ],
             id="relative imports inside a package",
         ),
         pytest.param({"lib.other", "lib.other.name"}, ["lib/other.py"], id="a folder without __init__.py"),

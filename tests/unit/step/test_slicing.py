@@ -455,7 +455,9 @@ RUNS_THE_SAME = [
 
 @pytest.mark.parametrize("text", RUNS_THE_SAME)
 def test_the_slice_returns_what_the_function_returns(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = f"from __future__ import annotations\n{HEAD}{text.removeprefix('from __future__ import annotations' + chr(10))}"
+    source = (
+        f"from __future__ import annotations\n{HEAD}{text.removeprefix('from __future__ import annotations' + chr(10))}"
+    )
     function = run_dag_file(source, monkeypatch)
     expected = repr(function())
     sliced = slice_of(source, function)
@@ -753,12 +755,15 @@ def test_the_type_that_an_annotation_names(annotation: str, expected: str | None
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="PEP 695 syntax")
 def test_type_parameters_and_type_statements() -> None:
-    sliced = cut("LIMIT = 3\ntype Frame = dict[str, int]\n@task.mlx\ndef step[T: (int, str)](x: T) -> Frame: return LIMIT\n")
+    sliced = cut(
+        "LIMIT = 3\ntype Frame = dict[str, int]\n@task.mlx\ndef step[T: (int, str)](x: T) -> Frame: return LIMIT\n"
+    )
     assert "LIMIT = 3" in sliced.text
     assert sliced.return_type == "dict"
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize(
     ("text", "words"),
@@ -784,8 +789,8 @@ def test_type_parameters_and_type_statements() -> None:
             id="Airflow used in the body",
         ),
         pytest.param(
-            "@task.mlx\ndef step():\n    from airflow.sdk import get_current_context\n    return get_current_context()\n",
-            ["dag_file.py:4", "get_current_context"],
+            "@task.mlx\ndef step():\n    from airflow.sdk import get_current_context as g\n    return g()\n",
+            ["dag_file.py:4", "airflow.sdk.get_current_context"],
             id="Airflow imported in the body",
         ),
         pytest.param(
@@ -821,7 +826,14 @@ def test_type_parameters_and_type_statements() -> None:
         pytest.param(
             "class A:\n    @task.mlx\n    def step(self): ...\n", ["method", "out of the class"], id="a method"
         ),
-        pytest.param("@task.mlx\ndef step():\n    yield 1\n", ["dag_file.py:4", "generator", "return a list"], id="a generator"),
+        pytest.param(
+            "@task.mlx\ndef step():\n    yield 1\n", ["dag_file.py:4", "generator", "return a list"], id="a generator"
+        ),
+        pytest.param(
+            "C = {}\n@task.mlx\ndef step(): return C\nC['x'] = step()\n",
+            ["dag_file.py:5: this uses the step `step` when the DAG file is loaded"],
+            id="module state made by calling the step itself",
+        ),
         pytest.param("@task.mlx\nasync def step():\n    yield 1\n", ["generator"], id="an asynchronous generator"),
         pytest.param(
             "for i in range(3):\n    @task.mlx\n    def step(): return i\n",
@@ -829,7 +841,9 @@ def test_type_parameters_and_type_statements() -> None:
             id="the variable of a loop around the step",
         ),
         pytest.param(
-            "with DAG('x') as d:\n    @task.mlx\n    def step(): return d\n", ["`d` is bound by the block"], id="the DAG itself"
+            "with DAG('x') as d:\n    @task.mlx\n    def step(): return d\n",
+            ["`d` is bound by the block"],
+            id="the DAG itself",
         ),
         pytest.param(
             "from .helpers import x\n@task.mlx\ndef step(): return x\n",
@@ -843,7 +857,7 @@ def test_type_parameters_and_type_statements() -> None:
             id="an import of the enclosing function that hides one of the module",
         ),
         pytest.param(
-            "def step(): ...\ndef helper(): return step()\ndef churn():\n    @task.mlx\n    def step(): return helper()\n",
+            "def step(): ...\ndef helper(): return step()\ndef c():\n    @task.mlx\n    def step(): return helper()\n",
             ["`step` is another function", "rename"],
             id="a helper that means another function of the step's name",
         ),
@@ -875,14 +889,18 @@ def test_a_file_that_is_not_python_is_refused() -> None:
     ("text", "word"),
     [
         pytest.param("@task.mlx\ndef step(): return __file__\n", "`__file__` is the slice's", id="__file__"),
-        pytest.param("C = {}\nC['a'] = 1\n@task.mlx\ndef step(): return C\n", "dag_file.py:3: `C` is changed", id="changed state"),
+        pytest.param(
+            "C = {}\nC['a'] = 1\n@task.mlx\ndef step(): return C\n", "dag_file.py:3: `C` is changed", id="changed state"
+        ),
         pytest.param(
             "import random\nrandom.seed(1)\n@task.mlx\ndef step(): return random.random()\n",
             "`random` is changed when the DAG file is loaded; this is not carried",
             id="a module that is changed at load",
         ),
         pytest.param(
-            "import functools\n@functools.cache\n@task.mlx\ndef step(): ...\n", "stands above Airflow's", id="a decorator above"
+            "import functools\n@functools.cache\n@task.mlx\ndef step(): ...\n",
+            "stands above Airflow's",
+            id="a decorator above",
         ),
     ],
 )
@@ -892,6 +910,26 @@ def test_what_differs_in_the_job_is_said(text: str, word: str) -> None:
 
 def test_the_modules_own_name_is_no_difference() -> None:
     assert cut("import logging\nlog = logging.getLogger(__name__)\n@task.mlx\ndef step(): return log\n").warnings == ()
+
+
+def test_the_main_guard_stays_behind() -> None:
+    text = cut("C = {}\n@task.mlx\ndef step(): return C\nif __name__ == '__main__':\n    C['x'] = 1\n    step()\n").text
+    assert text == "from __future__ import annotations\nC = {}\ndef step(): return C\n"
+
+
+def test_airflow_whose_absence_is_handled_is_no_requirement() -> None:
+    sliced = cut(
+        """
+        try:
+            import airflow
+            VERSION = airflow.__version__
+        except ImportError:
+            VERSION = None
+        @task.mlx
+        def step(): return VERSION
+        """
+    )
+    assert sliced.imports == sliced.modules == frozenset()
 
 
 def test_an_asynchronous_function_is_sliced() -> None:
@@ -907,7 +945,9 @@ def dag_files(draw: st.DrawFn) -> str:
     lines, values = [], ["1"]
     for i in range(draw(st.integers(0, 8))):
         a, b = draw(st.sampled_from(values)), draw(st.sampled_from(values))
-        kind = draw(st.sampled_from(["constant", "pair", "augmented", "if", "helper", "class", "dataclass", "loop", "text"]))
+        kind = draw(
+            st.sampled_from(["constant", "pair", "augmented", "if", "helper", "class", "dataclass", "loop", "text"])
+        )
         name = f"n{i}"
         lines += {
             "constant": [f"{name} = {a} + {b} * 2"],

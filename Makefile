@@ -1,0 +1,79 @@
+# Everything goes through uv, and uv itself is installed here: Python (3.11 or newer) and make are all that must be there.
+PYTHON ?= python3
+UI ?= 0
+BUILD := .build
+UV := $(BUILD)/uv/bin/uv
+BIN := .venv/bin
+# The machine's own certificates, for networks with a proxy of their own.
+export UV_SYSTEM_CERTS ?= 1
+export UV_NO_PROGRESS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup test check unit contract e2e docs bench golden requirements clean
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+demo: $(BUILD)/demo/.ready ## Run the demo DAG on a real Airflow (UI=1 leaves Airflow running)
+	$(BUILD)/demo/bin/python -m demo.run --ui $(UI)
+
+setup: .venv/.ready ## Make the environment from pinned versions
+
+test: unit contract e2e ## Run everything that must pass, real parts included
+
+unit: .venv/.ready ## Run the pure and fast half
+	$(BIN)/pytest tests/unit tests/docs -n 2
+
+contract: .venv/.ready ## Run the contract suite against every backend
+	$(BIN)/pytest tests/contract -n 2
+
+e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3
+	$(BIN)/pytest tests/e2e
+
+check: .venv/.ready ## Check format, lint, types, import contracts, generated pages and docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+	$(MAKE) docs
+
+docs: .venv/.ready ## Build the documentation, warnings as errors
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+bench: .venv/.ready $(BUILD)/demo/.ready ## Measure us beside a peer in one run, one ratio per line
+	$(BIN)/python -m benchmarks.run
+
+requirements: $(UV) ## Compile the pinned requirement files anew
+	for group in bootstrap dev demo airflow-2.11; do \
+	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
+	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
+	$(UV) pip compile -q --group bootstrap --universal --python-version 3.11 --generate-hashes \
+	  --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/bootstrap.txt
+
+clean: ## Remove every environment and everything that was built
+	rm -rf $(BUILD) .venv build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(UV): requirements/bootstrap.txt
+	$(PYTHON) -m venv $(BUILD)/uv
+	$(BUILD)/uv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+.venv/.ready: $(UV) requirements/dev.txt pyproject.toml
+	$(UV) venv -q --clear --python $(PYTHON) .venv
+	$(UV) pip install -q --python .venv --require-hashes -r requirements/dev.txt
+	$(UV) pip install -q --python .venv --no-deps --no-build-isolation -e .
+	@touch $@
+
+# An Airflow without any framework, as a user's: the package is installed into it as a wheel would be.
+$(BUILD)/demo/.ready: $(UV) requirements/demo.txt pyproject.toml $(shell find airflow_provider_mlx -name '*.py')
+	test -x $(BUILD)/demo/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/demo
+	$(UV) pip install -q --python $(BUILD)/demo --require-hashes -r requirements/demo.txt
+	$(UV) pip install -q --python $(BUILD)/demo --no-deps --no-build-isolation --reinstall .
+	@touch $@
+
+$(BUILD)/airflow-2.11/.ready: $(UV) requirements/airflow-2.11.txt pyproject.toml $(shell find airflow_provider_mlx -name '*.py')
+	test -x $(BUILD)/airflow-2.11/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/airflow-2.11
+	$(UV) pip install -q --python $(BUILD)/airflow-2.11 --require-hashes -r requirements/airflow-2.11.txt
+	$(UV) pip install -q --python $(BUILD)/airflow-2.11 --no-deps --no-build-isolation --reinstall .
+	@touch $@

@@ -1,0 +1,1 @@
+"""A package beside the DAG files: what a step imports of it travels with the step."""
