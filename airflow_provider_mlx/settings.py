@@ -81,7 +81,9 @@ def read_settings() -> Settings:
     """
     return Settings(
         stack=_text("stack") or None,
-        stacks_files=tuple(Path(part.strip()).expanduser() for part in _text("stacks_files").split(",") if part.strip()),
+        stacks_files=tuple(
+            Path(part.strip()).expanduser() for part in _text("stacks_files").split(",") if part.strip()
+        ),
         bundle_stacks=_one_of("bundle_stacks", "allow", "deny"),
         deployment_id=_text("deployment_id"),
         allow_local=_one_of("allow_local", "auto", "true", "false"),

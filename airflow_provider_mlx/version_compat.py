@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
@@ -10,12 +13,16 @@ from airflow.providers.common.compat.sdk import (
     task_decorator_factory,
 )
 
-try:
+if TYPE_CHECKING:
     from airflow.sdk.bases.decorator import _TaskDecorator
     from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
-except ImportError:  # Airflow 2.11
-    from airflow.decorators.base import _TaskDecorator
-    from airflow.utils.context import KNOWN_CONTEXT_KEYS
+else:
+    try:
+        from airflow.sdk.bases.decorator import _TaskDecorator
+        from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
+    except ImportError:  # Airflow 2.11
+        from airflow.decorators.base import _TaskDecorator
+        from airflow.utils.context import KNOWN_CONTEXT_KEYS
 
 __all__ = [
     "KNOWN_CONTEXT_KEYS",
@@ -23,6 +30,7 @@ __all__ = [
     "DecoratedOperator",
     "TaskDecorator",
     "bundle_root",
+    "find_dag",
     "has_mapped_dependants",
     "is_dag_test",
     "task_decorator_factory",
@@ -78,6 +86,35 @@ def is_dag_test() -> bool:
         )
     comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
     return type(comms).__name__ == "InProcessSupervisorComms"
+
+
+def find_dag(dag_id: str) -> tuple[Any, list[str]]:
+    """
+    A DAG from the deployment's DAG files, without a look at the metadata database.
+
+    :returns: the DAG, or ``None``, and what could not be imported on the way.
+    """
+    errors: list[str] = []
+    for bag in _dag_bags():
+        errors += [f"{file}: {text.strip().splitlines()[-1]}" for file, text in bag.import_errors.items()]
+        if dag_id in bag.dags:
+            return bag.dags[dag_id], errors
+    return None, errors
+
+
+def _dag_bags() -> Iterator[Any]:
+    if importlib.util.find_spec("airflow.dag_processing.bundles") is None:  # Airflow 2.11
+        old: Any = importlib.import_module("airflow.models.dagbag")
+        yield old.DagBag(include_examples=False, read_dags_from_db=False)
+        return
+    manager: Any = importlib.import_module("airflow.dag_processing.bundles.manager")
+    if importlib.util.find_spec("airflow.dag_processing.dagbag"):
+        dag_bag: Any = importlib.import_module("airflow.dag_processing.dagbag").BundleDagBag
+    else:  # Airflow 3.0 and 3.1
+        dag_bag = importlib.import_module("airflow.models.dagbag").DagBag
+    for bundle in manager.DagBundlesManager().get_all_dag_bundles():
+        bundle.initialize()
+        yield dag_bag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name=bundle.name)
 
 
 def _frames(frame: Any) -> Any:

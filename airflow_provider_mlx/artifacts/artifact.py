@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import ArtifactError
-from ..runtime.values import TAG, ArtifactReference
+from airflow_provider_mlx.exceptions import ArtifactError
+from airflow_provider_mlx.runtime.values import TAG, ArtifactReference
 
 if TYPE_CHECKING:
     from .store import Gate, ObjectStore
@@ -45,7 +45,7 @@ class Artifact:
         :raises ArtifactError: the value is no reference, or lies where this stack does not allow reading.
         """
         reference = read_reference(value)
-        from ..operators.surroundings import artifact_access
+        from airflow_provider_mlx.operators.surroundings import artifact_access
 
         store, gate = artifact_access(stack)
         return cls(reference, store, gate)
@@ -78,7 +78,8 @@ class Artifact:
         found = self._store.download(uri, file)
         if found != self.reference.sha256:
             raise ArtifactError(
-                f"the artifact {uri} has changed since it was written: sha256 {found}, expected {self.reference.sha256}",
+                f"the artifact {uri} has changed since it was written: sha256 {found}, "
+                f"expected {self.reference.sha256}",
                 remedy="somebody overwrote the object; clear the step that produced it",
             )
         return file
@@ -89,7 +90,7 @@ class Artifact:
 
         :raises ArtifactError: it is a model, its codec is unknown here, or a package that reads it is missing.
         """
-        from ..runtime.codecs import CODECS
+        from airflow_provider_mlx.runtime.codecs import CODECS
 
         codec = CODECS.get(self.reference.codec)
         if codec is None:

@@ -1,11 +1,12 @@
-"""Opens the artifact store of a stack with the credentials of an Airflow connection, by the official providers' hooks."""
+"""Opens a stack's artifact store with the credentials of an Airflow connection, by the official providers' hooks."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..exceptions import JobMisconfigured
-from ..runtime.uris import split_uri
+from airflow_provider_mlx.exceptions import JobMisconfigured
+from airflow_provider_mlx.runtime.uris import split_uri
+
 from .store import ObjectStore
 
 

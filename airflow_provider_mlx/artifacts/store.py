@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
-from ..exceptions import ArtifactError, BackendUnavailable, JobMisconfigured
-from ..runtime.uris import is_within, normalize, split_uri
+from airflow_provider_mlx.exceptions import ArtifactError, BackendUnavailable, JobMisconfigured
+from airflow_provider_mlx.runtime.uris import is_within, normalize, split_uri
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as ObstoreStore
@@ -176,12 +176,16 @@ class ObjectStore:
             return store.MemoryStore()
         url = f"{scheme}://{authority}"
         # Waiting is the caller's (it knows the deadline, says why it waits, and does not spend a try).
-        retry = {"max_retries": 2, "retry_timeout": _seconds(20)}
+        plain = str(self._options.get("endpoint", "")).startswith("http:")
+        settings: Any = {
+            "config": self._options,
+            "credential_provider": self._credentials,
+            "retry_config": {"max_retries": 2, "retry_timeout": _seconds(20)},
+            "client_options": {"timeout": "60s", "allow_http": plain},
+        }
         try:
-            return store.from_url(
-                url, config=self._options, credential_provider=self._credentials, retry_config=retry,
-                client_options={"timeout": "60s", "allow_http": str(self._options.get("endpoint", "")).startswith("http:")},
-            )  # fmt: skip
+            opened: ObstoreStore = store.from_url(url, **settings)
+            return opened
         except Exception as error:
             raise JobMisconfigured(
                 f"the artifact store {url} cannot be opened: {type(error).__name__}",

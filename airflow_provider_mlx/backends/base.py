@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from ..artifacts.store import ObjectStore
-from ..exceptions import Problem
-from ..runtime.protocol import StoreAccess
-from ..step.spec import JobSpec
+from airflow_provider_mlx.artifacts.store import ObjectStore
+from airflow_provider_mlx.exceptions import Problem
+from airflow_provider_mlx.runtime.protocol import StoreAccess
+from airflow_provider_mlx.step.spec import JobSpec
 
 
 class State(enum.Enum):
@@ -152,9 +152,7 @@ class Backend(abc.ABC):
     needs_deployment_id: ClassVar[bool] = True
     """Whether other Airflows can see this backend's jobs, so that names must carry ours."""
 
-    def __init__(
-        self, settings: TargetSettings, conn_id: str | None = None, store: ObjectStore | None = None
-    ) -> None:
+    def __init__(self, settings: TargetSettings, conn_id: str | None = None, store: ObjectStore | None = None) -> None:
         self.settings = settings
         self.conn_id = conn_id
         self.store = store or ObjectStore()

@@ -12,7 +12,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Final
 
-from ..exceptions import InvalidStep
+from airflow_provider_mlx.exceptions import InvalidStep
+
 from .base import Backend
 
 GROUP: Final = "airflow_provider_mlx.backends"

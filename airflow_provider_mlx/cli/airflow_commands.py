@@ -7,8 +7,10 @@ from typing import Any
 
 def get_commands() -> list[Any]:
     """What ``provider_info.py`` hands to Airflow."""
-    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+    from airflow.cli import cli_config
 
+    argument: Any = cli_config.Arg
+    ActionCommand, GroupCommand = cli_config.ActionCommand, cli_config.GroupCommand  # noqa: N806
     return [
         GroupCommand(
             name="mlx",
@@ -19,12 +21,12 @@ def get_commands() -> list[Any]:
                     help="Print what would be submitted for a step, and why",
                     func=_plan,
                     args=(
-                        Arg(("dag_id",), help="The DAG's id"),
-                        Arg(("task_id",), help="The step's task id"),
-                        Arg(("--stack",), help="Plan on this stack instead of the one that would be chosen"),
-                        Arg(("--conf",), help="A run's conf, as JSON; its params are used", default="{}"),
-                        Arg(("--map-index",), help="Index of a mapped task instance", type=int, default=-1),
-                        Arg(("--json",), help="Print one JSON object", action="store_true"),
+                        argument(("dag_id",), help="The DAG's id"),
+                        argument(("task_id",), help="The step's task id"),
+                        argument(("--stack",), help="Plan on this stack instead of the one that would be chosen"),
+                        argument(("--conf",), help="A run's conf, as JSON; its params are used", default="{}"),
+                        argument(("--map-index",), help="Index of a mapped task instance", type=int, default=-1),
+                        argument(("--json",), help="Print one JSON object", action="store_true"),
                     ),
                 )
             ],
@@ -33,7 +35,8 @@ def get_commands() -> list[Any]:
 
 
 def _plan(arguments: Any) -> None:
-    from ..exceptions import MlxError
+    from airflow_provider_mlx.exceptions import MlxError
+
     from .plan import run_plan
 
     try:

@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..exceptions import MlxError
+from airflow_provider_mlx.exceptions import MlxError
+
 from .plan import add_plan_arguments, run_plan
 
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from ..artifacts.store import ObjectStore
-from ..exceptions import InvalidStep, Problem
-from ..jobs.plan import PlannedAttempt, Planner
-from ..operators.step import MlxStepOperator
-from ..operators.surroundings import identity_of, options_for, read_stacks, stack_choice
-from ..settings import read_settings
-from ..stacks import ResolvedStep, resolve_target
+from airflow_provider_mlx.artifacts.store import ObjectStore
+from airflow_provider_mlx.exceptions import InvalidStep, Problem
+from airflow_provider_mlx.jobs.plan import PlannedAttempt, Planner
+from airflow_provider_mlx.operators.execution import choice_of, definition_of
+from airflow_provider_mlx.operators.step import MlxStepOperator
+from airflow_provider_mlx.operators.surroundings import identity_of, options_for, read_stacks, stack_choice
+from airflow_provider_mlx.settings import read_settings
+from airflow_provider_mlx.stacks import ResolvedStep, resolve_target
+from airflow_provider_mlx.version_compat import find_dag
 
 UNKNOWN = "known when the run starts"
 """Stands for results of earlier steps, which a plan does not have."""
+
+
+LOCAL_NOTE = "note: local jobs run under `airflow dags test` here; for the scheduler set AIRFLOW__MLX__ALLOW_LOCAL=true"
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,17 +43,21 @@ def run_plan(arguments: argparse.Namespace) -> str:
     params = {key: getattr(value, "value", value) for key, value in dict(dag.params).items()} | _conf(arguments.conf)
     settings = read_settings()
     context = _context(dag, task, params=params, map_index=arguments.map_index)
-    task.render_template_fields(context)
+    render: Any = task.render_template_fields
+    render(context)
     task.__dict__.update(_without_results(task))
     stacks = read_stacks(settings, dag_file=dag.fileloc, root=_root_of(dag))
     name, why = stack_choice(
         stacks, settings, step=arguments.stack or task.stack or None, declared=dict(dag.params), params=params
     )
-    resolved = resolve_target(stacks, name, task._choice(context["ti"]), why=why)
+    resolved = resolve_target(stacks, name, choice_of(task, context["ti"]), why=why)
+    options = options_for(context, settings, stacks)
     planner = Planner(
-        definition=task._definition(context, _root_of(dag)), identity=identity_of(context["ti"], settings),
-        resolved=resolved, options=options_for(context, settings, stacks), store=ObjectStore(),
+        definition=definition_of(task, context, _root_of(dag)), identity=identity_of(context["ti"], settings),
+        resolved=resolved, options=replace(options, local_allowed=True), store=ObjectStore(),
     )  # fmt: skip
+    if not options.local_allowed and any(target.backend == "local" for target in resolved.targets):
+        resolved = replace(resolved, why=(*resolved.why, LOCAL_NOTE))
     planned = [planner.plan(1, index) for index in range(len(resolved.targets))]
     return _as_json(planned, resolved) if arguments.json else _as_text(planned, resolved)
 
@@ -58,10 +68,12 @@ def find_task(dag_id: str, task_id: str) -> tuple[Any, MlxStepOperator]:
 
     :raises InvalidStep: there is no such DAG or task, or it is not a step of ours.
     """
-    from airflow.cli.utils import suppress_logs_and_warning
-
-    with suppress_logs_and_warning():
-        dag = _load_dag(dag_id)
+    dag, import_errors = find_dag(dag_id)
+    if dag is None:
+        raise InvalidStep(
+            f"there is no DAG `{dag_id}`", [Problem(error, "mend the file") for error in import_errors],
+            remedy="look at `[core] dags_folder` and at the DAG's file",
+        )  # fmt: skip
     tasks = {task.task_id: task for task in dag.tasks}
     if task_id not in tasks:
         raise InvalidStep(f"DAG `{dag_id}` has no task `{task_id}`", [Problem(f"it has {', '.join(sorted(tasks))}")])
@@ -73,25 +85,15 @@ def find_task(dag_id: str, task_id: str) -> tuple[Any, MlxStepOperator]:
     return dag, task
 
 
-def _load_dag(dag_id: str) -> Any:
-    try:
-        from airflow.utils.cli import get_bagged_dag
-
-        return get_bagged_dag(bundle_names=None, dag_id=dag_id)
-    except ImportError:  # Airflow 2.11
-        from airflow.utils.cli import get_dag
-
-        return get_dag(subdir=None, dag_id=dag_id)
-    except Exception as error:
-        raise InvalidStep(str(error), remedy="`airflow dags list-import-errors` says more") from error
-
-
 def _unmapped(task: Any) -> Any:
     """One instance of a mapped step, with the mapped arguments left open."""
     mapped = task.op_kwargs_expand_input.value if hasattr(task, "op_kwargs_expand_input") else task.expand_input.value
     names = list(mapped) if isinstance(mapped, Mapping) else []
     if hasattr(task, "python_callable"):
-        kwargs = {**task.partial_kwargs, "op_kwargs": {**task.partial_kwargs["op_kwargs"], **dict.fromkeys(names, UNKNOWN)}}
+        kwargs = {
+            **task.partial_kwargs,
+            "op_kwargs": {**task.partial_kwargs["op_kwargs"], **dict.fromkeys(names, UNKNOWN)},
+        }
         kwargs |= {"python_callable": task.python_callable, "multiple_outputs": task.multiple_outputs}
     else:
         kwargs = {**task.partial_kwargs, **dict.fromkeys(names, UNKNOWN)}
@@ -118,9 +120,7 @@ def _context(dag: Any, task: Any, *, params: Mapping[str, Any], map_index: int) 
 
 def _without_results(task: Any) -> dict[str, Any]:
     """Arguments in which results of earlier steps are replaced by words that say so."""
-    return {
-        name: _known(getattr(task, name)) for name in ("op_args", "op_kwargs", "arguments") if hasattr(task, name)
-    }
+    return {name: _known(getattr(task, name)) for name in ("op_args", "op_kwargs", "arguments") if hasattr(task, name)}
 
 
 def _known(value: Any) -> Any:
@@ -162,7 +162,9 @@ def _as_text(planned: list[PlannedAttempt], resolved: ResolvedStep) -> str:
             lines.append(f"  stopped after {attempt.limit}")
         if attempt.bundle:
             user = [name for name in attempt.bundle.files if name.startswith("source/")]
-            lines.append(f"  bundle {attempt.bundle.sha256[:12]}, {attempt.bundle.size:,} bytes, with {', '.join(user)}")
+            lines.append(
+                f"  bundle {attempt.bundle.sha256[:12]}, {attempt.bundle.size:,} bytes, with {', '.join(user)}"
+            )
         lines += ["  request", *(f"    {line}" for line in json.dumps(attempt.request, indent=2).splitlines())]
         lines += ["  context.json", *(f"    {line}" for line in attempt.context.decode().splitlines())]
     return "\n".join(lines)
@@ -180,7 +182,9 @@ def _as_json(planned: list[PlannedAttempt], resolved: ResolvedStep) -> str:
                     "name": attempt.spec.name,
                     "warnings": attempt.warnings,
                     "limit_seconds": attempt.limit.total_seconds() if attempt.limit else None,
-                    "bundle": {"sha256": attempt.bundle.sha256, "files": attempt.bundle.files} if attempt.bundle else None,
+                    "bundle": {"sha256": attempt.bundle.sha256, "files": attempt.bundle.files}
+                    if attempt.bundle
+                    else None,
                     "request": attempt.request,
                     "context": json.loads(attempt.context),
                 }

@@ -6,17 +6,17 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from ..jobs.plan import return_type_problems
-from ..exceptions import InvalidStep
-from ..operators.arguments import CONTEXT_NAMES, check_signature, static_argument
-from ..operators.step import FunctionStepOperator, renamed_resources
-from ..step.source import slice_callable
-from ..version_compat import KNOWN_CONTEXT_KEYS, DecoratedOperator, TaskDecorator
+from airflow_provider_mlx.exceptions import InvalidStep
+from airflow_provider_mlx.operators.arguments import CONTEXT_NAMES, check_signature, static_argument
+from airflow_provider_mlx.operators.step import FunctionStepOperator, renamed_resources
+from airflow_provider_mlx.step.return_types import return_type_problems
+from airflow_provider_mlx.step.source import slice_callable
+from airflow_provider_mlx.version_compat import KNOWN_CONTEXT_KEYS, DecoratedOperator, TaskDecorator
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.decorator import Task
 
-    from ..step.resources import Resources
+    from airflow_provider_mlx.step.resources import Resources
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -28,9 +28,16 @@ class MlxDecoratedOperator(DecoratedOperator, FunctionStepOperator):
     custom_operator_name = "@task.mlx"
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
-        *(name for name in FunctionStepOperator.template_fields if name not in ("entrypoint", "script", "source", "command", "arguments", "argv")),
+        *(
+            name
+            for name in FunctionStepOperator.template_fields
+            if name not in ("entrypoint", "script", "source", "command", "arguments", "argv")
+        ),
     )
-    template_fields_renderers = {**DecoratedOperator.template_fields_renderers, **FunctionStepOperator.template_fields_renderers}  # noqa: RUF012
+    template_fields_renderers = {
+        **DecoratedOperator.template_fields_renderers,
+        **FunctionStepOperator.template_fields_renderers,
+    }
 
     def __init__(
         self,
@@ -43,7 +50,9 @@ class MlxDecoratedOperator(DecoratedOperator, FunctionStepOperator):
         cut = slice_callable(python_callable)
         check_signature(python_callable, airflow_names=KNOWN_CONTEXT_KEYS, where=cut.origin)
         if problems := return_type_problems(cut.return_type):
-            raise InvalidStep(f"step `{python_callable.__name__}` returns what no codec takes", problems, where=cut.origin)
+            raise InvalidStep(
+                f"step `{python_callable.__name__}` returns what no codec takes", problems, where=cut.origin
+            )
         super().__init__(
             python_callable=python_callable,
             op_args=static_argument(list(op_args or ())),
@@ -52,7 +61,7 @@ class MlxDecoratedOperator(DecoratedOperator, FunctionStepOperator):
         )
 
 
-class MlxTaskDecorator(TaskDecorator):  # type: ignore[misc]
+class MlxTaskDecorator(TaskDecorator[Any, Any, Any]):
     """Airflow's own, for whom ``override(resources=…)`` means our resources."""
 
     def override(self, **kwargs: Any) -> Any:

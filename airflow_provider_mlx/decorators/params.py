@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Param
 
-from ..stacks.params import stack_param
+from airflow_provider_mlx.stacks.params import stack_param
 
 
 def mlx_stack_param(*names: str, default: str | None = None) -> Any:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..exceptions import ResultMissing
-from ..runtime.protocol import RESULT_FILE
-from ..runtime.uris import is_within, join
-from ..runtime.values import ArtifactReference
+from airflow_provider_mlx.exceptions import ResultMissing
+from airflow_provider_mlx.runtime.protocol import RESULT_FILE
+from airflow_provider_mlx.runtime.uris import is_within, join
+from airflow_provider_mlx.runtime.values import ArtifactReference
+
 from .ledger import AttemptLedger, AttemptRecord
 
 

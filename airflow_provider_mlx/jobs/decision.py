@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ..backends.base import JobStatus, State
+from airflow_provider_mlx.backends.base import JobStatus, State
 
 
 class LedgerSays(enum.Enum):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from .. import exceptions
-from ..backends.base import JobStatus, State
-from ..exceptions import MlxError
-from ..step.identity import TaskInstanceIdentity
+from airflow_provider_mlx import exceptions
+from airflow_provider_mlx.backends.base import JobStatus, State
+from airflow_provider_mlx.exceptions import Disposition, MlxError
+from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
 REASONS: Final[Mapping[str, type[MlxError]]] = {
     name: kind
@@ -24,6 +24,23 @@ _OWN_CODE: Final = "the traceback in the log above has the lines of the DAG file
 def describe_job(identity: TaskInstanceIdentity, *, attempt: int, backend: str, job: str) -> str:
     """Which step and job, for messages."""
     return f"{identity} · attempt {attempt} · {backend} job {job}"
+
+
+def explain(
+    error: Mapping[str, Any] | None, status: JobStatus, *, job: str, attempt: int, url: str | None,
+    log_tail: Sequence[str], stop_reason: str | None,
+) -> MlxError:  # fmt: skip
+    """
+    The exception for a job that ended without a result.
+
+    The job's own word comes first, but for two cases in which it can only know that it was told to stop: we stopped
+    it at its deadline, or the backend says that it took the job away.
+    """
+    backend_says = REASONS.get(status.failure or "")
+    taken = backend_says is not None and backend_says.disposition is Disposition.NEXT_ATTEMPT
+    if error is not None and stop_reason is None and not (taken and error.get("reason") == "JobCancelled"):
+        return from_error(error, job=job, attempt=attempt, url=url)
+    return from_status(status, job=job, attempt=attempt, url=url, log_tail=log_tail, stop_reason=stop_reason)
 
 
 def from_error(
@@ -52,12 +69,19 @@ def from_status(
             attempt=attempt, log_tail=log_tail,
             remedy="raise `Resources(timeout=…)` or the target's `max_runtime`, or make the step faster",
         )  # fmt: skip
-    if status.state is State.STOPPED:
+    if status.state is State.STOPPED and status.failure is None:
         return _build(exceptions.JobCancelled, f"the job was stopped{said}", job=job, url=url, attempt=attempt,
                       log_tail=log_tail, remedy="clear the task to run it again")  # fmt: skip
     kind = REASONS.get(status.failure or "", exceptions.StepFailed)
-    return _build(kind, f"the job failed{code} and left no error.json{said}", job=job, url=url, attempt=attempt,
-                  log_tail=log_tail, remedy="the job's own log says more; a process that is killed leaves no traceback")  # fmt: skip
+    if kind.disposition is Disposition.NEXT_ATTEMPT:
+        what, remedy = (
+            f"the backend took the job away{said}",
+            "another attempt follows if `preemptions` or `retries` allow",
+        )
+    else:
+        what = f"the job failed{code} and left no error.json{said}"
+        remedy = "the job's own log says more; a process that is killed leaves no traceback"
+    return _build(kind, what, job=job, url=url, attempt=attempt, log_tail=log_tail, remedy=remedy)
 
 
 def result_missing(*, job: str, attempt: int, uri: str, url: str | None, log_tail: Sequence[str]) -> MlxError:

@@ -1,4 +1,4 @@
-"""The artifacts that a step's arguments refer to: read only where the gate allows, believed only if the ledger agrees."""
+"""The artifacts that a step's arguments refer to: read where the gate allows, believed if the ledger agrees."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 import re
 from collections.abc import Iterable
 
-from ..artifacts.store import Gate, ObjectStore
-from ..exceptions import ArtifactError, InvalidStep, Problem
-from ..runtime.protocol import RESULT_FILE, Arguments
-from ..runtime.uris import join, normalize
-from ..runtime.values import ArtifactReference, Dataset
-from ..runtime.wire import decode, references
+from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
+from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, Problem
+from airflow_provider_mlx.runtime.protocol import RESULT_FILE, Arguments
+from airflow_provider_mlx.runtime.uris import join, normalize
+from airflow_provider_mlx.runtime.values import ArtifactReference, Dataset
+from airflow_provider_mlx.runtime.wire import decode, references
 
 _RESULT_LIMIT = 16 * 1024 * 1024
 
 _OUTPUT = re.compile(r"(runs(?:/[^/]+){5}/attempt-\d+)/outputs/.")
-"""An output below the root, and its attempt's folder below the root. Only there is ``result.json`` the ledger's: a step may write files of that name
-among its own outputs."""
+"""An output and its attempt's folder, below the root. Only there is ``result.json`` the ledger's: a step may write files
+of that name among its own outputs."""
 
 
 def check_inputs(arguments: Arguments, *, store: ObjectStore, gate: Gate, root: str) -> tuple[ArtifactReference, ...]:
@@ -64,7 +64,9 @@ def _check_producer(reference: ArtifactReference, store: ObjectStore, root: str)
         )
     try:
         outputs = json.loads(data).get("outputs", {})
-        known = {(item["artifact"] or {}).get("uri"): (item["artifact"] or {}).get("sha256") for item in outputs.values()}
+        known = {
+            (item["artifact"] or {}).get("uri"): (item["artifact"] or {}).get("sha256") for item in outputs.values()
+        }
     except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise ArtifactError(f"{result_uri} cannot be read: {error}") from error
     if known.get(reference.uri) != reference.sha256:

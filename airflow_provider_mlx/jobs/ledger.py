@@ -23,14 +23,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
-from ..artifacts.store import ObjectStore
-from ..backends.base import JobHandle
-from ..exceptions import ResultMissing
-from ..runtime.protocol import CONTEXT_FILE, ERROR_FILE, LOG_FILE, PROTOCOL, RESULT_FILE
-from ..runtime.uris import join
-from ..step.identity import TaskInstanceIdentity
+from airflow_provider_mlx.artifacts.store import ObjectStore
+from airflow_provider_mlx.backends.base import JobHandle
+from airflow_provider_mlx.exceptions import ResultMissing
+from airflow_provider_mlx.runtime.protocol import CONTEXT_FILE, ERROR_FILE, LOG_FILE, PROTOCOL, RESULT_FILE
+from airflow_provider_mlx.runtime.uris import join
+from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
 _RECORD_LIMIT: Final = 16 * 1024 * 1024
 
@@ -110,8 +111,16 @@ class AttemptLedger:
         return self._store.read(self.context_uri, limit=_RECORD_LIMIT)
 
     def write_record(self, record: AttemptRecord) -> bool:
-        """Record what is about to be submitted; ``False`` if another worker has closed this attempt or recorded it."""
-        return self._store.create(join(self.uri, "job.json"), _json(record.to_wire()))
+        """
+        Record what is about to be submitted; ``False`` if a later try has closed this attempt.
+
+        A write whose answer was lost and that was sent again finds its own record, and that is no refusal.
+        """
+        if self._store.create(join(self.uri, "job.json"), _json(record.to_wire())):
+            return True
+        found = self.read_record()
+        ours = (record.request_digest, record.started_at)
+        return found is not None and (found.request_digest, found.started_at) == ours
 
     def abandon(self) -> bool:
         """Close an attempt that has a context and no record, so that its writer, if it wakes up, submits nothing."""
@@ -120,7 +129,12 @@ class AttemptLedger:
     def read_record(self) -> AttemptRecord | None:
         """What was about to be submitted, or ``None`` if the writer died before it got there."""
         value = self._read("job.json")
-        return None if value is None or value.get("abandoned") else AttemptRecord.from_wire(value)
+        if value is None or value.get("abandoned"):
+            return None
+        try:
+            return AttemptRecord.from_wire(value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _corrupt(join(self.uri, "job.json"), f"{type(error).__name__}: {error}") from error
 
     def write_handle(self, handle: JobHandle) -> None:
         """Record what the backend answered."""
@@ -152,9 +166,9 @@ class AttemptLedger:
         claim = {"try_number": try_number, "max_tries": max_tries, "ti_id": ti_id, "at": now.isoformat()}
         self._store.create(join(self.uri, f"claim-{try_number}"), _json(claim))
 
-    def write_log(self, text: str) -> None:
+    def write_log(self, file: Path) -> None:
         """Keep the whole log beside the result."""
-        self._store.write(self.log_uri, text.encode())
+        self._store.replace(file, self.log_uri)
 
     def _checked(self, name: str) -> Mapping[str, Any] | None:
         value = self._read(name)
@@ -164,8 +178,8 @@ class AttemptLedger:
         expected = self.identity.job_name(self.attempt)
         if value.get("protocol") != PROTOCOL or not isinstance(step, Mapping) or step.get("job") != expected:
             raise ResultMissing(
-                f"{name} is not this attempt's: expected protocol {PROTOCOL} and job {expected}, "
-                f"found protocol {value.get('protocol')!r} and job {step.get('job') if isinstance(step, Mapping) else step!r}",
+                f"{name} is not this attempt's: expected protocol {PROTOCOL} and job {expected}, found protocol "
+                f"{value.get('protocol')!r} and job {step.get('job') if isinstance(step, Mapping) else step!r}",
                 where=join(self.uri, name),
                 remedy="look at the file; clear the task to run the step again",
             )
@@ -218,5 +232,5 @@ def _corrupt(uri: str, why: str) -> ResultMissing:
     return ResultMissing(
         f"a record of the ledger cannot be read: {why}",
         where=uri,
-        remedy="look at the file: something other than the job wrote there; clear the task to run the step again",
+        remedy="something else wrote there: look at the file, remove it, then clear the task",
     )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NoReturn, TypeVar
 
-from ..backends.base import Backend, FoundJob, JobHandle, JobStatus, State
-from ..exceptions import BackendUnavailable, Disposition, JobCancelled, JobConflict, JobTimeout, MlxError
+from airflow_provider_mlx.backends.base import Backend, JobHandle, JobStatus, State
+from airflow_provider_mlx.exceptions import BackendUnavailable, Disposition, JobCancelled, JobTimeout, MlxError
+
+from .attempt import ActiveAttempt, check_request
 from .collection import Collected, collect
 from .decision import (
     ENDINGS,
@@ -28,7 +29,7 @@ from .decision import (
     on_kill,
     while_watching,
 )
-from .failures import describe_job, from_error, from_status, lost, result_missing
+from .failures import describe_job, explain, lost, result_missing
 from .ledger import AttemptLedger, AttemptRecord, Ledger
 from .logs import JobLog
 from .plan import PlannedAttempt
@@ -41,19 +42,6 @@ LONGEST_LOOK_SECONDS: Final = 2.0
 LONGEST_BACKOFF_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
 """How long a worker whose step timed out waits for the job to stop before it says so."""
-
-
-@dataclass
-class ActiveAttempt:
-    """One attempt that this worker looks after."""
-
-    ledger: AttemptLedger
-    record: AttemptRecord
-    backend: Backend
-    handle: JobHandle
-    log: JobLog
-    cursor: str = ""
-    stop_reason: str | None = None
 
 
 class StepLife:
@@ -84,6 +72,8 @@ class StepLife:
         self._ports = ports
         self._targets = targets
         self._preemptions = preemptions
+        self._active: ActiveAttempt | None = None
+        """The attempt that this worker answers for, from just before its job is submitted."""
 
     def run(self) -> Collected:
         """
@@ -91,7 +81,6 @@ class StepLife:
 
         :raises MlxError: the step failed, timed out, was cancelled, or could not be submitted.
         """
-        active: ActiveAttempt | None = None
         try:
             active = self._arrive()
             while True:
@@ -103,12 +92,11 @@ class StepLife:
         except MlxError:
             raise
         except BaseException as error:
-            if active is not None:
-                self._interrupted(active, error)
+            self._interrupted(error)
             raise
         finally:
-            if active is not None:
-                active.log.close()
+            if self._active is not None:
+                self._active.log.close()
 
     # --- arriving ------------------------------------------------------------------------------------------------
 
@@ -119,66 +107,68 @@ class StepLife:
         while True:
             record = self._patiently("read the ledger", latest.read_record)
             if record is None:
-                latest.abandon()
-                record = latest.read_record()  # its writer may have been faster
+                self._patiently("write the ledger", latest.abandon)
+                record = self._patiently("read the ledger", latest.read_record)  # its writer may have been faster
             backend = self._connect(record) if record else None
-            arrival, found = self._look(latest, record, backend)
+            arrival, handle = self._look(latest, record, backend)
             move = on_arrival(arrival)
             if move is Move.NEXT_ATTEMPT or record is None or backend is None:
                 self._ports.say(_why_again(arrival, latest.attempt))
                 return self._start(latest.attempt + 1)
             if move is not Move.WAIT:
-                return self._take_over(move, latest, record, backend, found)
-            if found is not None and not found.status.stopping:
-                self._ports.say(f"attempt {latest.attempt} is still active and is asked to stop before a new one starts")
-                self._patiently("stop the old job", lambda: self._stop(latest, backend, found.handle, "superseded"))
-            self._check_killed(None)
+                return self._take_over(move, latest, record, backend, handle)
+            if arrival.state is State.ACTIVE and not arrival.stopping:
+                self._ports.say(f"attempt {latest.attempt} is active and is asked to stop before a new one starts")
+                old = ActiveAttempt(latest, record, backend, handle, self._open_log(record))
+                self._patiently("stop the old job", lambda: old.stop("superseded", self._ports.now()))  # noqa: B023
+                old.log.close()
+            self._check_killed()
             self._ports.pause(1.0)
 
     def _look(
         self, latest: AttemptLedger, record: AttemptRecord | None, backend: Backend | None
-    ) -> tuple[Arrival, FoundJob | None]:
+    ) -> tuple[Arrival, JobHandle]:
         if record is None or backend is None:
-            return Arrival(State.ABSENT, LedgerSays.NOTHING, recorded=False), None
+            return Arrival(State.ABSENT, LedgerSays.NOTHING, recorded=False), JobHandle("", "")
         handle = self._patiently("read the ledger", latest.read_handle)
         try:
             found = backend.find(record.job, handle.location if handle else None)
             state = found.status.state if found else State.ABSENT
         except BackendUnavailable as error:
-            self._ports.say(f"waiting: {error}")
+            self._ports.say(f"waiting: {str(error).splitlines()[0]}")
             found, state = None, State.UNKNOWN
-        if found is not None and found.request_digest != record.request_digest:
-            raise JobConflict(
-                f"the job {record.job} was made from another request than attempt {latest.attempt}'s",
-                job=str(self._ledger.identity),
-                remedy="two Airflows with one `[mlx] deployment_id` share this backend: give each its own",
-            )
-        if found is not None and state.finished:
-            self._patiently("bring the results", lambda: backend.collect(found.handle))
+        if found is not None:
+            check_request(found.request_digest, record, str(self._ledger.identity))
+            if state.finished:
+                self._patiently("bring the results", lambda: backend.collect(found.handle))
         cleared = record.max_tries < self._facts.max_tries or record.run_started != self._facts.run_started
-        return Arrival(
+        stop_requested = self._patiently("read the ledger", latest.read_stop_request) is not None
+        arrival = Arrival(
             state=state,
-            ledger=self._ledger_says(latest),
+            # What a superseded attempt wrote does not matter: a corrupt file cannot keep a clear from working.
+            ledger=LedgerSays.NOTHING if cleared or stop_requested else self._ledger_says(latest),
             submitted=handle is not None,
-            stop_requested=self._patiently("read the ledger", latest.read_stop_request) is not None,
+            stop_requested=stop_requested,
             cleared=cleared,
             stopping=bool(found and found.status.stopping),
-        ), found
+        )
+        return arrival, found.handle if found else handle or JobHandle(record.backend, record.job)
 
     def _take_over(
-        self, move: Move, latest: AttemptLedger, record: AttemptRecord, backend: Backend, found: FoundJob | None
+        self, move: Move, latest: AttemptLedger, record: AttemptRecord, backend: Backend, handle: JobHandle
     ) -> ActiveAttempt:
-        handle = found.handle if found else JobHandle(record.backend, record.job)
+        active = self._answer_for(ActiveAttempt(latest, record, backend, handle, self._open_log(record)))
         if move is Move.SUBMIT:
-            handle = self._patiently("submit the job", lambda: backend.submit(record.request))
-            latest.write_handle(handle)
+            self._submit(active)
             self._ports.say(f"submitted {record.backend} job {record.job} as attempt {latest.attempt} recorded it")
         elif move is Move.ADOPT:
             self._ports.say(f"adopted {record.backend} job {record.job} (attempt {latest.attempt}), which is running")
         elif move is Move.COLLECT:
-            self._ports.say(f"attempt {latest.attempt} has finished already: its result is collected, nothing is run again")
-        self._ports.publish_link(backend.link(handle))
-        return ActiveAttempt(latest, record, backend, handle, self._open_log(record))
+            self._ports.say(
+                f"attempt {latest.attempt} has finished already: its result is collected, nothing is run again"
+            )
+        self._ports.publish_link(backend.link(active.handle))
+        return active
 
     # --- starting ------------------------------------------------------------------------------------------------
 
@@ -198,24 +188,36 @@ class StepLife:
                     f"attempt {number} was closed by a later try while this worker was away",
                     job=str(self._ledger.identity), remedy="nothing was submitted; the later try goes on",
                 )  # fmt: skip
-            handle = self._submit(planned.backend, record)
-            ledger.write_handle(handle)
-            self._ports.say(f"submitted {record.backend} job {record.job} · stack {record.stack} · target {record.target}")
-            self._ports.publish_link(planned.backend.link(handle))
-            return ActiveAttempt(ledger, record, planned.backend, handle, self._open_log(record))
+            handle = JobHandle(record.backend, record.job)
+            active = self._answer_for(ActiveAttempt(ledger, record, planned.backend, handle, self._open_log(record)))
+            self._submit(active)
+            self._ports.say(
+                f"submitted {record.backend} job {record.job} · stack {record.stack} · target {record.target}"
+            )
+            self._ports.publish_link(planned.backend.link(active.handle))
+            return active
 
-    def _submit(self, backend: Backend, record: AttemptRecord) -> JobHandle:
+    def _submit(self, active: ActiveAttempt) -> None:
         """After an ambiguous failure: find first, never submit blindly."""
-        try:
-            return backend.submit(record.request)
-        except BackendUnavailable as error:
-            self._ports.say(f"waiting: {error}")
+        backend, record, asked = active.backend, active.record, False
 
         def found_or_submitted() -> JobHandle:
-            found = backend.find(record.job)
-            return found.handle if found else backend.submit(record.request)
+            nonlocal asked
+            found = backend.find(record.job) if asked else None
+            asked = True
+            if found is None:
+                return backend.submit(record.request)
+            check_request(found.request_digest, record, str(self._ledger.identity))
+            return found.handle
 
-        return self._patiently("submit the job", found_or_submitted)
+        active.handle = self._patiently("submit the job", found_or_submitted)
+        self._patiently("write the ledger", lambda: active.ledger.write_handle(active.handle))
+
+    def _answer_for(self, active: ActiveAttempt) -> ActiveAttempt:
+        if self._active is not None:
+            self._active.log.close()
+        self._active = active
+        return active
 
     # --- watching ------------------------------------------------------------------------------------------------
 
@@ -223,8 +225,8 @@ class StepLife:
         """Show the log and wait for the end; the status is a finished one, or absent."""
         pause, said, stop_until = FIRST_LOOK_SECONDS, "", None
         while True:
-            status = self._status(active)
-            self._show_log(active, patiently=status.state.finished)
+            status = active.status()
+            self._show_log(active, to_its_end=status.state.finished)
             if status.reason and status.reason != said and not status.state.finished:
                 self._ports.say(f"waiting: {status.reason}")
             said = status.reason
@@ -232,39 +234,26 @@ class StepLife:
             verdict = while_watching(status, deadline=active.record.deadline, now=now)
             if verdict is Watch.FINISHED:
                 return status
-            self._check_killed(active)
-            if verdict is Watch.TIMED_OUT and stop_until is None:
-                active.stop_reason = "timeout"
+            self._check_killed()
+            if verdict is Watch.TIMED_OUT and active.stop_reason is None:
                 self._ports.say("the step's deadline passed: its job is stopped")
-                self._patiently("stop the job", lambda: self._stop(active.ledger, active.backend, active.handle, "timeout"))
-                stop_until = now + timedelta(seconds=STOP_SECONDS)
-            elif stop_until is not None and now > stop_until:
+                stop_until = stop_until or now + timedelta(seconds=STOP_SECONDS)
+                if self._try_to_stop(active, "timeout"):
+                    active.stop_reason = "timeout"
+            if stop_until is not None and now > stop_until:
                 raise JobTimeout(
-                    "the step's deadline passed; its job was asked to stop and has not ended yet",
+                    "the step's deadline passed, and its job has not ended yet",
                     job=self._describe(active), attempt=active.ledger.attempt, log_tail=active.log.tail,
                 )  # fmt: skip
             self._ports.pause(pause)
             pause = min(pause * 1.3, LONGEST_LOOK_SECONDS)
 
-    def _status(self, active: ActiveAttempt) -> JobStatus:
+    def _show_log(self, active: ActiveAttempt, *, to_its_end: bool) -> None:
         try:
-            found = active.backend.find(active.record.job, active.handle.location)
+            active.show_log(to_its_end=to_its_end)
         except BackendUnavailable as error:
-            return JobStatus(State.UNKNOWN, str(error).splitlines()[0])
-        return found.status if found else JobStatus(State.ABSENT)
-
-    def _show_log(self, active: ActiveAttempt, *, patiently: bool) -> None:
-        while True:
-            try:
-                chunk = active.backend.read_log(active.handle, active.cursor)
-            except BackendUnavailable as error:
-                if patiently:
-                    self._ports.say(f"the end of the job's log cannot be read: {error}")
-                return
-            active.log.add(chunk.lines)
-            if chunk.cursor == active.cursor:
-                return
-            active.cursor = chunk.cursor
+            if to_its_end:
+                self._ports.say(f"the end of the job's log cannot be read: {error}")
 
     # --- ending --------------------------------------------------------------------------------------------------
 
@@ -281,15 +270,14 @@ class StepLife:
             return lost(status, job=job, attempt=number)
         if ending is Ending.RESULT_MISSING:
             return result_missing(job=job, attempt=number, uri=active.ledger.uri, url=url, log_tail=active.log.tail)
-        error = active.ledger.read_error()
-        if error is not None and active.stop_reason is None:
-            return from_error(error, job=job, attempt=number, url=url)
-        return from_status(
-            status, job=job, attempt=number, url=url, log_tail=active.log.tail, stop_reason=active.stop_reason
+        error = self._patiently("read the ledger", active.ledger.read_error)
+        return explain(
+            error, status, job=job, attempt=number, url=url, log_tail=active.log.tail, stop_reason=active.stop_reason
         )
 
     def _after_failure(self, active: ActiveAttempt, error: MlxError) -> ActiveAttempt:
-        if error.disposition is not Disposition.NEXT_ATTEMPT:
+        deadline = active.record.deadline
+        if error.disposition is not Disposition.NEXT_ATTEMPT or self._is_past(deadline):
             raise error
         number, target = active.ledger.attempt + 1, active.record.target_index
         if self._preemptions > 0:
@@ -299,33 +287,38 @@ class StepLife:
         else:
             raise error
         self._ports.say(f"{error.what}: attempt {number} follows within this try")
-        active.log.close()
-        return self._start(number, target=target, deadline=active.record.deadline)
+        return self._start(number, target=target, deadline=deadline)
+
+    def _is_past(self, deadline: datetime | None) -> bool:
+        return deadline is not None and self._ports.now() >= deadline
 
     def _collect(self, active: ActiveAttempt) -> Collected:
         collected = self._patiently("read the result", lambda: collect(active.ledger, active.record))
         self._keep_log(active)
-        active.ledger.claim(
-            try_number=self._facts.try_number, max_tries=self._facts.max_tries, ti_id=self._facts.ti_id,
-            now=self._ports.now(),
-        )  # fmt: skip
-        active.backend.forget(active.handle)
+        self._patiently("write the ledger", lambda: self._claim(active))
+        active.forget(self._ports.say)
         return collected
+
+    def _claim(self, active: ActiveAttempt) -> None:
+        facts = self._facts
+        active.ledger.claim(
+            try_number=facts.try_number, max_tries=facts.max_tries, ti_id=facts.ti_id, now=self._ports.now()
+        )
 
     def _keep_log(self, active: ActiveAttempt) -> None:
         try:
-            active.log.save(lambda file: active.ledger.write_log(file.read_text(encoding="utf-8")))
+            active.keep_log()
         except BackendUnavailable as error:
             self._ports.say(f"the log could not be kept: {error}")
 
     # --- being asked to end --------------------------------------------------------------------------------------
 
-    def _check_killed(self, active: ActiveAttempt | None) -> None:
+    def _check_killed(self) -> None:
         if self._ports.killed.is_set():
-            self._end_by_request(active)
+            self._end_by_request()
 
-    def _end_by_request(self, active: ActiveAttempt | None) -> NoReturn:
-        state = self._ports.task_state()
+    def _end_by_request(self) -> NoReturn:
+        active, state = self._active, self._ports.task_state()
         decision = on_kill(task_state=state, tries_left=self._facts.tries_left)
         if active is None:
             raise JobCancelled("the worker was asked to end before it had a job", job=str(self._ledger.identity))
@@ -335,27 +328,32 @@ class StepLife:
                 "and the next try adopts it",
                 job=self._describe(active), attempt=active.ledger.attempt,
             )  # fmt: skip
-        self._stop(active.ledger, active.backend, active.handle, f"task is {state}")
+        stopped = self._try_to_stop(active, f"task is {state}")
         raise JobCancelled(
-            f"the task was ended by Airflow (its state is {state}); its job was asked to stop",
+            f"the task was ended by Airflow (its state is {state}); its job "
+            + ("was asked to stop" if stopped else "could not be asked to stop, as said above"),
             job=self._describe(active), attempt=active.ledger.attempt,
         )  # fmt: skip
 
-    def _interrupted(self, active: ActiveAttempt, error: BaseException) -> None:
+    def _interrupted(self, error: BaseException) -> None:
         """An exception that is none of ours came into the loop: Airflow's timeout, Ctrl-C, a termination, or a bug."""
+        if self._active is None:
+            return
         wish = isinstance(error, KeyboardInterrupt) or self._ports.is_timeout(error)
         if not wish:
             decision = on_kill(task_state=self._ports.task_state(), tries_left=self._facts.tries_left)
             wish = decision is KillDecision.STOP
         if wish:
-            try:
-                self._stop(active.ledger, active.backend, active.handle, type(error).__name__)
-            except MlxError as unanswered:
-                self._ports.say(f"the job could not be asked to stop: {unanswered}")
+            self._try_to_stop(self._active, type(error).__name__)
 
-    def _stop(self, ledger: AttemptLedger, backend: Backend, handle: JobHandle, reason: str) -> None:
-        ledger.request_stop(reason=reason, now=self._ports.now())
-        backend.cancel(handle)
+    def _try_to_stop(self, active: ActiveAttempt, reason: str) -> bool:
+        """Ask the job to stop; whether there was an answer. There is no time to wait for one."""
+        try:
+            active.stop(reason, self._ports.now())
+        except MlxError as unanswered:
+            self._ports.say(f"the job could not be asked to stop: {str(unanswered).splitlines()[0]}")
+            return False
+        return True
 
     # --- the rest ------------------------------------------------------------------------------------------------
 
@@ -367,15 +365,15 @@ class StepLife:
                 return act()
             except BackendUnavailable as error:
                 self._ports.say(f"cannot {what} yet: {str(error).splitlines()[0]}; trying again in {pause:.0f} s")
-            if self._ports.killed.is_set():
-                raise JobCancelled(f"asked to end while waiting to {what}", job=str(self._ledger.identity))
+            self._check_killed()
             self._ports.pause(pause * random.uniform(0.75, 1.25))  # noqa: S311
             pause = min(pause * 2, LONGEST_BACKOFF_SECONDS)
 
     def _ledger_says(self, ledger: AttemptLedger) -> LedgerSays:
         if self._patiently("read the ledger", ledger.read_result) is not None:
             return LedgerSays.RESULT
-        return LedgerSays.ERROR if self._patiently("read the ledger", ledger.read_error) is not None else LedgerSays.NOTHING
+        error = self._patiently("read the ledger", ledger.read_error)
+        return LedgerSays.NOTHING if error is None else LedgerSays.ERROR
 
     def _open_log(self, record: AttemptRecord) -> JobLog:
         return JobLog(nonce=record.nonce, show=self._ports.show)

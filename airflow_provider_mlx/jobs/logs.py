@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from ..runtime.lines import parse_line
+from airflow_provider_mlx.runtime.lines import parse_line
 
 TAIL_LINES: Final = 20
 _LINE_LIMIT: Final = 16 * 1024
 
-# Terminal escapes (ECMA-48) and other control characters, except tab: the log page and a terminal show them as commands.
-_CONTROLS: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]")
+# Terminal escapes (ECMA-48, in both spellings) and other control characters, except tab: the log page and a terminal
+# show them as commands.
+_CONTROLS: Final = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Airflow's log page folds what stands between these.
 _FOLDING: Final = re.compile(r"::(group|endgroup)::")
 
@@ -32,6 +33,7 @@ class JobLog:
         self._nonce = nonce
         self._show = show
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.has_lines = False
         self._whole = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115
 
     def add(self, lines: Iterable[str]) -> None:
@@ -40,6 +42,7 @@ class JobLog:
             text = self._readable(line)
             if text is None:
                 continue
+            self.has_lines = True
             self._tail.append(text)
             self._whole.write(text + "\n")
             self._show(text)

@@ -6,28 +6,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
-from ..artifacts.store import ObjectStore
-from ..backends.base import Backend, TargetSettings
-from ..backends.registry import backend_class
-from ..exceptions import InvalidStep, Problem
-from ..runtime.codecs import CODECS, packages_for
-from ..runtime.protocol import PROTOCOL, StepContext
-from ..runtime.uris import join
-from ..runtime.values import ArtifactReference
-from ..stacks.policy import PolicyQuestion, check_policy
-from ..stacks.resolution import ResolvedStep
-from ..stacks.stack import PolicyRule, Target
-from ..step.bundle import Bundle, build_bundle, runtime_files
-from ..step.definition import StepDefinition
-from ..step.identity import TaskInstanceIdentity
-from ..step.resources import Resources
-from ..step.spec import JobSpec, ObjectReference, request_digest
+from airflow_provider_mlx.artifacts.store import ObjectStore
+from airflow_provider_mlx.backends.base import Backend, TargetSettings
+from airflow_provider_mlx.backends.registry import backend_class
+from airflow_provider_mlx.exceptions import InvalidStep, Problem
+from airflow_provider_mlx.runtime.codecs import CODECS, packages_for
+from airflow_provider_mlx.runtime.protocol import PROTOCOL, StepContext
+from airflow_provider_mlx.runtime.uris import join
+from airflow_provider_mlx.runtime.values import ArtifactReference
+from airflow_provider_mlx.stacks.policy import PolicyQuestion, check_policy
+from airflow_provider_mlx.stacks.resolution import ResolvedStep
+from airflow_provider_mlx.stacks.stack import PolicyRule, Target
+from airflow_provider_mlx.step.bundle import Bundle, build_bundle, runtime_files
+from airflow_provider_mlx.step.definition import StepDefinition
+from airflow_provider_mlx.step.identity import TaskInstanceIdentity
+from airflow_provider_mlx.step.resources import Resources
+from airflow_provider_mlx.step.return_types import return_type_problems
+from airflow_provider_mlx.step.spec import JobSpec, ObjectReference, request_digest
+
 from .ledger import AttemptRecord
 from .ports import TryFacts
 
@@ -94,6 +96,7 @@ class Planner:
     Plans the attempts of one step on one stack.
 
     :param inputs: the artifacts that the arguments refer to, already checked.
+    :param find_backend: a backend's class by its name; tests bring their own.
     """
 
     definition: StepDefinition
@@ -103,7 +106,7 @@ class Planner:
     store: ObjectStore
     inputs: tuple[ArtifactReference, ...] = ()
     try_number: int = 1
-    _checked: dict[int, bool] = field(default_factory=dict, compare=False, repr=False)
+    find_backend: Callable[[str], type[Backend]] = backend_class
 
     @cached_property
     def bundle(self) -> Bundle | None:
@@ -139,7 +142,12 @@ class Planner:
         spec, context = self._spec(number, target, backend)
         problems, warnings, resources = self._honoured(backend, spec)
         spec = replace(spec, resources=resources)
-        problems += backend.problems(spec) + self._deployment(backend) + self._types() + self._policy(target, spec)
+        problems += (
+            backend.problems(spec)
+            + self._deployment(backend)
+            + return_type_problems(self.definition.return_type)
+            + self._policy(target, spec)
+        )
         if problems:
             raise InvalidStep(self._headline(target), problems, where=self.definition.origin)
         return PlannedAttempt(
@@ -151,11 +159,11 @@ class Planner:
     # --- parts ---------------------------------------------------------------------------------------------------
 
     def _backend(self, target: Target) -> Backend:
-        kind = backend_class(target.backend)
+        kind = self.find_backend(target.backend)
         settings = target.settings if target.settings is not None else kind.settings_model()
         if "work_dir" in type(settings).model_fields and not getattr(settings, "work_dir", ""):
             settings = settings.model_copy(update={"work_dir": self.options.local_work_dir})
-        assert isinstance(settings, TargetSettings)  # noqa: S101  (the registry gave this model to the stack's reader)
+        assert isinstance(settings, TargetSettings)
         return kind(settings, target.conn_id, self.store)
 
     def _spec(self, number: int, target: Target, backend: Backend) -> tuple[JobSpec, bytes]:
@@ -168,8 +176,7 @@ class Planner:
         spec = JobSpec(
             identity=self.identity, attempt=number, name=name, outputs_uri=outputs_uri,
             bundle=self._bundle_reference(root),
-            context=ObjectReference(join(outputs_uri, "context.json"), hashlib.sha256(context).hexdigest(), len(context))
-            if python else None,
+            context=_object(join(outputs_uri, "context.json"), context) if python else None,
             inputs=tuple(ObjectReference(item.uri, item.sha256, item.size) for item in self.inputs),
             command=self.definition.command, image=target.image, python=target.python, resources=resources,
             env=target.env, secrets=self._secrets(target), tags=target.tags,
@@ -254,7 +261,8 @@ class Planner:
         refused = {name: reason for name, reason in backend.cannot.items() if name in asked}
         why = {name: reason.partition(" → ") for name, reason in refused.items()}
         if self.resolved.on_unsupported == "warn":
-            kept = {name: value for name, value in spec.resources.to_wire().items() if name not in refused}
+            without = {"gpu" if name == "fractional_gpu" else name for name in refused}
+            kept = {name: value for name, value in spec.resources.to_wire().items() if name not in without}
             warnings = [
                 f"{name}={asked[name]!r} has no effect on `{backend.name}`: {why[name][0]}"
                 for name in refused
@@ -262,7 +270,11 @@ class Planner:
             ]
             problems = [Problem(why[name][0], why[name][2], name) for name in refused if name in _ALWAYS_REFUSED]
             return problems, warnings, Resources.from_wire(kept)
-        return [Problem(what, way, f"{name}={asked[name]!r}") for name, (what, _, way) in why.items()], [], spec.resources
+        return (
+            [Problem(what, way, f"{name}={asked[name]!r}") for name, (what, _, way) in why.items()],
+            [],
+            spec.resources,
+        )
 
     def _deployment(self, backend: Backend) -> list[Problem]:
         problems = []
@@ -283,9 +295,6 @@ class Planner:
             )
         return problems
 
-    def _types(self) -> list[Problem]:
-        return return_type_problems(self.definition.return_type)
-
     def _policy(self, target: Target, spec: JobSpec) -> list[Problem]:
         gpus = spec.resources.gpus
         settings = target.settings.model_dump() if target.settings is not None else {}
@@ -296,7 +305,8 @@ class Planner:
                 target=self.resolved.target, image=target.image,
                 service_account=settings.get("service_account"), role=settings.get("role_arn"),
                 overrides=self.resolved.overrides, gpu=(gpus.count if gpus else 0) * spec.resources.node_count,
-                nodes=spec.resources.node_count, max_runtime=self._limit(target, spec.resources), pool=self.options.pool,
+                nodes=spec.resources.node_count, max_runtime=self._limit(target, spec.resources),
+                pool=self.options.pool,
             ),
         )  # fmt: skip
 
@@ -304,6 +314,10 @@ class Planner:
         where = f"stack `{self.resolved.stack}`, target `{self.resolved.target}`"
         backend = f" ({target.backend})" if target else ""
         return f"step `{self.identity.task_id}` of `{self.identity.dag_id}` cannot run on {where}{backend}"
+
+
+def _object(uri: str, data: bytes) -> ObjectReference:
+    return ObjectReference(uri, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def asked_fields(spec: JobSpec) -> dict[str, Any]:
@@ -329,29 +343,6 @@ def asked_fields(spec: JobSpec) -> dict[str, Any]:
     return asked
 
 
-def return_type_problems(return_type: str | None) -> list[Problem]:
-    """Refuse a return annotation that no codec takes, before the step has run for nine hours."""
-    if return_type is None or return_type in _ANYTHING or packages_for(return_type) or _codec_of(return_type):
-        return []
-    return [
-        Problem(
-            f"no codec takes a `{return_type}`",
-            "return a data frame, an array, a scikit-learn estimator, plain JSON, or a Path to a file that the step "
-            "wrote; or leave the annotation out to decide when the step returns",
-            field="return annotation",
-        )
-    ]
-
-
-_ANYTHING: Final = frozenset({"object", "typing.Any", "Any", "None", "NoneType", "typing.NoReturn", "typing.Never"})
-
-
-def _codec_of(return_type: str) -> bool:
-    from ..runtime.codecs import codec_for_type_name
-
-    return codec_for_type_name(return_type) is not None
-
-
 def _package_name(requirement: str) -> str:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
@@ -360,5 +351,3 @@ def _package_name(requirement: str) -> str:
         return canonicalize_name(Requirement(requirement.partition(" --")[0]).name)
     except InvalidRequirement:
         return requirement
-
-

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
-
-if TYPE_CHECKING:
-    from airflow.models.taskinstancekey import TaskInstanceKey
 
 LINK_KEY: Final = "mlx_job_link"
 
@@ -17,7 +14,7 @@ class JobLink(BaseOperatorLink):
 
     name = "Job"
 
-    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """
         The URL that the worker learned when it submitted or adopted the job; empty if the backend has no page.
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
-from ..exceptions import InvalidStep, Problem
-from ..runtime.protocol import Arguments
-from ..runtime.values import ARTIFACT_TAG, TAG, Dataset
-from ..runtime.wire import NotPlain, decode, encode
+from airflow_provider_mlx.exceptions import InvalidStep, Problem
+from airflow_provider_mlx.runtime.protocol import Arguments
+from airflow_provider_mlx.runtime.values import ARTIFACT_TAG, TAG, Dataset
+from airflow_provider_mlx.runtime.wire import NotPlain, decode, encode
 
 CONTEXT_NAMES: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "ds": lambda context: context["ds"],
@@ -31,10 +31,10 @@ CONTEXT_NAMES: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
 WAYS_OUT: Final[Mapping[str, str]] = {
     "ti": "ask for `run_id`, `map_index` or `try_number`, or pull in a plain task and pass the value",
     "task_instance": "ask for `run_id`, `map_index` or `try_number`, or pull in a plain task and pass the value",
-    "dag": "pass what you need of it, as `\"{{ dag.dag_id }}\"`",
-    "task": "pass what you need of it, as `\"{{ task.task_id }}\"`",
-    "dag_run": "ask for `run_id` or `conf`, or pass `\"{{ dag_run.run_type }}\"`",
-    "macros": "pass a rendered template, as `\"{{ macros.ds_add(ds, 1) }}\"`",
+    "dag": 'pass what you need of it, as `"{{ dag.dag_id }}"`',
+    "task": 'pass what you need of it, as `"{{ task.task_id }}"`',
+    "dag_run": 'ask for `run_id` or `conf`, or pass `"{{ dag_run.run_type }}"`',
+    "macros": 'pass a rendered template, as `"{{ macros.ds_add(ds, 1) }}"`',
     "conn": "name the secret under `secrets=`, or pass a rendered field that is no secret",
     "outlet_events": "return a value: its artifact's uri, digest and metrics go to the outlets' events",
     "inlet_events": "read them in a plain task and pass what you need",
@@ -72,7 +72,9 @@ def plain_params(params: Any) -> dict[str, Any]:
     return dict(params.dump() if hasattr(params, "dump") else params)
 
 
-def fill_context(function: Callable[..., Any] | None, given: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+def fill_context(
+    function: Callable[..., Any] | None, given: Mapping[str, Any], context: Mapping[str, Any]
+) -> dict[str, Any]:
     """The arguments, with the context names of the signature that the caller left out."""
     filled = dict(given)
     if function is None:

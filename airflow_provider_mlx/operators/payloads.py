@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..exceptions import InvalidStep, Problem
-from ..runtime.protocol import Payload
-from ..step.bundle import SLICE_MODULE
-from ..step.packages import collect_folder, collect_packages, find_local_modules
-from ..step.source import slice_callable
+from airflow_provider_mlx.exceptions import InvalidStep, Problem
+from airflow_provider_mlx.runtime.protocol import Payload
+from airflow_provider_mlx.step.bundle import SLICE_MODULE
+from airflow_provider_mlx.step.packages import collect_folder, collect_packages, find_local_modules
+from airflow_provider_mlx.step.source import slice_callable
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ def function_payload(
     )  # fmt: skip
 
 
-def entrypoint_payload(
-    entrypoint: str, *, dag_file: str, root: str | None, include: Sequence[str]
-) -> ShippedPayload:
+def entrypoint_payload(entrypoint: str, *, dag_file: str, root: str | None, include: Sequence[str]) -> ShippedPayload:
     """
     ``package.module:function``: travels if it lies beside the DAG file, else the image has it.
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..exceptions import InvalidStep
-from ..jobs.collection import Collected, CollectedOutput
+from airflow_provider_mlx.exceptions import InvalidStep
+from airflow_provider_mlx.jobs.collection import Collected, CollectedOutput
 
 ARTIFACTS_KEY: Final = "mlx_artifacts"
 METRICS_KEY: Final = "mlx_metrics"

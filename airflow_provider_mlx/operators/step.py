@@ -6,36 +6,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, redact
+from airflow.providers.common.compat.sdk import BaseOperator
 
-from ..artifacts.credentials import open_store
-from ..artifacts.store import Gate
-from ..exceptions import InvalidStep, MlxError, Problem
-from ..jobs.collection import Collected
-from ..jobs.inputs import check_inputs
-from ..jobs.ledger import AttemptRecord, Ledger
-from ..jobs.life import StepLife
-from ..jobs.plan import Planner
-from ..links.job import JobLink
-from ..settings import read_settings
-from ..stacks import StepChoice, resolve_target
-from ..step.definition import StepDefinition
-from ..step.resources import Resources
-from ..version_compat import bundle_root, has_mapped_dependants
-from .arguments import fill_context, plain_params, static_argument, to_wire
+from airflow_provider_mlx.exceptions import InvalidStep, MlxError, Problem
+from airflow_provider_mlx.links.job import JobLink
+from airflow_provider_mlx.step.resources import Resources
+
+from .arguments import fill_context, static_argument
 from .failures import as_airflow_error
-from .payloads import command_payload, entrypoint_payload, function_payload, script_payload
-from .results import push_results
-from .surroundings import (
-    facts_of,
-    identity_of,
-    options_for,
-
-    ports_for,
-    read_stacks,
-    refuse_unknown_section,
-    stack_choice,
-)
+from .payloads import ShippedPayload, command_payload, entrypoint_payload, function_payload, script_payload
 
 _PAYLOADS: Final = ("entrypoint", "script", "command")
 
@@ -130,8 +109,10 @@ class MlxStepOperator(BaseOperator):
         """Run the step to its end and return its result; the artifacts' references go to ``mlx_artifacts``."""
         self._killed = threading.Event()
         self.job_url = ""
+        from airflow_provider_mlx.operators.execution import run_step  # heavy: not while a DAG is parsed
+
         try:
-            return self._run(context)
+            return run_step(self, context, killed=self._killed)
         except MlxError as error:
             raise as_airflow_error(error) from error.__cause__
 
@@ -140,86 +121,20 @@ class MlxStepOperator(BaseOperator):
         if self._killed is not None:
             self._killed.set()
 
-    # --- parts ---------------------------------------------------------------------------------------------------
+    # --- what runs; `@task.mlx` has another answer -------------------------------------------------------------------
 
-    def _run(self, context: Any) -> Any:
-        ti, settings = context["ti"], read_settings()
-        root, dag = bundle_root(ti), context["dag"]
-        stacks = read_stacks(settings, dag_file=dag.fileloc, root=root)
-        name, why = stack_choice(
-            stacks, settings, step=self.stack or None, declared=dict(dag.params), params=plain_params(context["params"])
-        )
-        resolved = resolve_target(stacks, name, self._choice(ti), why=why)
-        for reason in resolved.why:
-            self.log.info("mlx: %s", reason)
-        definition = self._definition(context, root)
-        store = open_store(resolved.artifacts.root, resolved.artifacts.conn_id)
-        gate = Gate((resolved.artifacts.root, *resolved.artifacts.allowed))
-        identity, facts = identity_of(ti, settings), facts_of(context)
-        planner = Planner(
-            definition=definition, identity=identity, resolved=resolved, store=store,
-            options=options_for(context, settings, stacks), try_number=facts.try_number,
-            inputs=check_inputs(definition.arguments, store=store, gate=gate, root=resolved.artifacts.root),
-        )  # fmt: skip
-        planner.check()
-        for warning in planner.plan(1).warnings:
-            self.log.warning("mlx: %s", warning)
-        assert self._killed is not None  # noqa: S101  (set by execute)
-        life = StepLife(
-            ledger=Ledger(store, resolved.artifacts.root, identity),
-            facts=facts,
-            plan=planner.plan,
-            connect=lambda record: connect(record, store),
-            ports=ports_for(context, log=self.log, killed=self._killed),
-            targets=len(resolved.targets),
-            preemptions=self._preemptions(resolved.targets[0].preemptions),
-        )
-        return self._deliver(life.run(), context)
-
-    def _deliver(self, collected: Collected, context: Any) -> Any:
-        if collected.skipped is not None:
-            raise AirflowSkipException(collected.skipped)
-        return push_results(
-            collected,
-            context["ti"],
-            mapped_over=has_mapped_dependants(self),
-            multiple_outputs=bool(self.multiple_outputs),
-        )
-
-    def _preemptions(self, of_target: int | None) -> int:
-        return self.preemptions if self.preemptions is not None else (of_target or 0)
-
-    def _choice(self, ti: Any) -> StepChoice:
-        refuse_unknown_section(self.overrides)
-        return StepChoice(
-            dag_id=ti.dag_id, task_id=ti.task_id, target=self.target or None, image=self.image or None, env=self.env,
-            resources=Resources.from_wire(self.step_resources).to_wire(), sections=self.overrides,
-        )  # fmt: skip
-
-    def _definition(self, context: Any, root: str | None) -> StepDefinition:
-        """Everything of the step that does not depend on the stack."""
-        payload = self._payload(context, root)
-        args, kwargs = self._arguments(context)
-        return StepDefinition(
-            payload=payload.payload, files=payload.files, command=payload.command, image=self.image,
-            arguments=to_wire(args, kwargs, masked=_is_masked), requirements=tuple(self.requirements),
-            replace=tuple(self.replace), resources=Resources.from_wire(self.step_resources), env=self.env,
-            secrets=self.secrets, target=self.target or "default", stack=self.stack, overrides=self.overrides,
-            preemptions=self.preemptions, multiple_outputs=bool(self.multiple_outputs),
-            return_type=payload.return_type, origin=payload.origin, warnings=payload.warnings,
-        )  # fmt: skip
-
-    def _payload(self, context: Any, root: str | None) -> Any:
-        folder = context["dag"].fileloc
+    def shipped_payload(self, *, dag_file: str, root: str | None) -> ShippedPayload:
+        """What travels to the job."""
         if self.entrypoint:
-            return entrypoint_payload(self.entrypoint, dag_file=folder, root=root, include=self.include)
+            return entrypoint_payload(self.entrypoint, dag_file=dag_file, root=root, include=self.include)
         if self.script:
             return script_payload(
-                self.script, source=self.source, argv=self.argv, dag_file=folder, root=root, include=self.include
+                self.script, source=self.source, argv=self.argv, dag_file=dag_file, root=root, include=self.include
             )
         return command_payload(self.command or ())
 
-    def _arguments(self, context: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    def call_arguments(self, context: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """Positional and keyword arguments, rendered."""
         return (), dict(self.arguments)
 
     def _check_payload(self) -> None:
@@ -227,7 +142,9 @@ class MlxStepOperator(BaseOperator):
         problems = []
         if len(given) != 1:
             what = f"it has {' and '.join(given)}" if given else "it says nothing to run"
-            problems.append(Problem(what, f"give exactly one of {', '.join(_PAYLOADS)}; or decorate a function with @task.mlx"))
+            problems.append(
+                Problem(what, f"give exactly one of {', '.join(_PAYLOADS)}; or decorate a function with @task.mlx")
+            )
         if self.source and not self.script:
             problems.append(Problem("`source` goes with `script`", "use `include=` for an entry point's packages"))
         if self.argv and not self.script:
@@ -244,25 +161,19 @@ class FunctionStepOperator(MlxStepOperator):
     """The part of ``@task.mlx`` that is a step: a function and its arguments. ``decorators/mlx.py`` joins the rest."""
 
     python_callable: Callable[..., Any]
-    op_args: Sequence[Any]
-    op_kwargs: Mapping[str, Any]
+    op_args: Any
+    op_kwargs: Any
 
-    def _payload(self, context: Any, root: str | None) -> Any:
-        return function_payload(self.python_callable, dag_file=context["dag"].fileloc, root=root, include=self.include)
+    def shipped_payload(self, *, dag_file: str, root: str | None) -> ShippedPayload:
+        """The function's slice, and the local modules that it imports."""
+        return function_payload(self.python_callable, dag_file=dag_file, root=root, include=self.include)
 
-    def _arguments(self, context: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    def call_arguments(self, context: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """The call's arguments, with the context names that it left out."""
         return list(self.op_args), fill_context(self.python_callable, self.op_kwargs, context)
 
     def _check_payload(self) -> None:
         return
-
-
-def connect(record: AttemptRecord, store: Any) -> Any:
-    """The backend that a ledger's record names, with the settings of that time."""
-    from ..backends.registry import backend_class
-
-    kind = backend_class(record.backend)
-    return kind(kind.settings_model.model_validate(record.settings), record.conn_id, store)
 
 
 def renamed_resources(kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,12 +182,3 @@ def renamed_resources(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     if "resources" in renamed:
         renamed["step_resources"] = Resources.from_wire(renamed.pop("resources")).to_wire()
     return renamed
-
-
-def _is_masked(value: Any) -> bool:
-    """Airflow masks every value that it knows as a secret, wherever it stands in a text."""
-    if isinstance(value, str):
-        return bool(redact(value) != value)
-    if isinstance(value, Mapping):
-        return any(_is_masked(item) for item in value.values())
-    return isinstance(value, (list, tuple)) and any(_is_masked(item) for item in value)

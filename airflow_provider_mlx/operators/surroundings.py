@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from logging import Logger
 from pathlib import Path
 from typing import Any
 
-from ..artifacts.credentials import open_store
-from ..artifacts.store import Gate, ObjectStore
-from ..backends.base import TargetSettings
-from ..backends.registry import backend_class, backend_names
-from ..exceptions import InvalidStep, JobMisconfigured
-from ..jobs.plan import PlanningOptions
-from ..jobs.ports import Ports, TryFacts
-from ..links.job import LINK_KEY
-from ..settings import Settings, read_settings
-from ..stacks import PARAM_NAME, Stacks, declared_stack_param, load_stacks, resolve_stack_name
-from ..step.identity import TaskInstanceIdentity
-from ..version_compat import AirflowTaskTimeout, bundle_root, is_dag_test, task_state
+from airflow_provider_mlx.artifacts.credentials import open_store
+from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
+from airflow_provider_mlx.backends.base import TargetSettings
+from airflow_provider_mlx.backends.registry import backend_class, backend_names
+from airflow_provider_mlx.exceptions import InvalidStep, JobMisconfigured
+from airflow_provider_mlx.jobs.plan import PlanningOptions
+from airflow_provider_mlx.jobs.ports import Ports, TryFacts
+from airflow_provider_mlx.links.job import LINK_KEY
+from airflow_provider_mlx.settings import Settings, read_settings
+from airflow_provider_mlx.stacks import PARAM_NAME, Stacks, declared_stack_param, load_stacks, resolve_stack_name
+from airflow_provider_mlx.step.identity import TaskInstanceIdentity
+from airflow_provider_mlx.version_compat import AirflowTaskTimeout, bundle_root, is_dag_test, task_state
 
 NO_DEPLOYMENT = "default"
 """The deployment's name in identities where ``[mlx] deployment_id`` is not set: local jobs only."""
@@ -49,7 +48,7 @@ def facts_of(context: Mapping[str, Any]) -> TryFacts:
     )
 
 
-def ports_for(context: Mapping[str, Any], *, log: Logger, killed: threading.Event) -> Ports:
+def ports_for(context: Mapping[str, Any], *, log: Any, killed: threading.Event) -> Ports:
     """The life of a job's effects, through Airflow."""
     ti = context["ti"]
 

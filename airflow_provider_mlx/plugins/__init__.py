@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from ..links.job import JobLink
+from airflow_provider_mlx.links.job import JobLink
 
 
 class MlxPlugin(AirflowPlugin):

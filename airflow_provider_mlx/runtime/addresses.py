@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable  # noqa: UP035  (Python 3.9)
 
 from .refusals import ArtifactError
+from .uris import is_within, normalize
 
 if TYPE_CHECKING:
     from .protocol import Mount
@@ -59,48 +60,34 @@ def mounted_path(uri: str, mounts: Iterable[Mount]) -> Path | None:
 
 def allowed_uri(uri: str, prefixes: Iterable[str]) -> str:
     """
-    Return the URI if it lies below one of the prefixes.
+    Return the URI if it lies below one of the prefixes, by the rules of ``uris.py`` that Airflow's side applies too.
 
-    :raises ArtifactError: it does not, or is written in a way that could mean another place: ``.`` and ``..`` segments,
-        backslashes and control characters are refused in every percent-decoded form, and a link of the file system
-        must not lead out of its prefix.
+    :raises ArtifactError: it does not, or is written as if it could mean another place (``..``, backslashes, control
+        characters, doubled slashes, also percent-encoded), or a link of this file system leads out of its prefix.
     """
     prefixes = list(prefixes)
+    try:
+        normal = normalize(uri)
+        below = [prefix for prefix in prefixes if is_within(uri, [prefix])]
+    except ValueError as error:
+        raise ArtifactError(f"the address {uri!r} was refused: {error}") from error
     scheme, rest = split_uri(uri)
-    for form in _decoded_forms(rest):
-        if any(part in (".", "..") for part in form.split("/")) or "\\" in form or _has_control(form):
-            raise ArtifactError(f"the address {uri!r} was refused: it is not in its normal form")
-    normal = f"{scheme}://{rest}"
-    for prefix in prefixes:
-        if _below(normal, prefix):
-            return normal
-    raise ArtifactError(
-        f"the address {uri!r} was refused: it lies outside {', '.join(prefixes) or 'every allowed prefix'}",
-        "inputs come from the stack's artifact root or its allowed dataset prefixes",
-    )
+    if normal != f"{scheme}://{rest}".rstrip("/"):
+        raise ArtifactError(f"the address {uri!r} was refused: it is not in its normal form, {normal!r}")
+    if not any(_links_stay_inside(uri, prefix) for prefix in below):
+        raise ArtifactError(
+            f"the address {uri!r} was refused: it lies outside {', '.join(prefixes) or 'every allowed prefix'}",
+            "inputs come from the stack's artifact root or its allowed dataset prefixes",
+        )
+    return normal
 
 
-def _below(uri: str, prefix: str) -> bool:
-    scheme, rest = split_uri(prefix)
-    stem = f"{scheme}://{rest}".rstrip("/")
-    if not (uri == stem or uri.startswith(stem + "/")):
-        return False
+def _links_stay_inside(uri: str, prefix: str) -> bool:
     path, root = file_path(uri), file_path(prefix)
     if path is None or root is None:
         return True
     inside, outside = os.path.realpath(path), os.path.realpath(root)
     return inside == outside or inside.startswith(outside.rstrip("/") + "/")
-
-
-def _decoded_forms(text: str) -> list[str]:
-    forms = [text]
-    while (decoded := _decode(forms[-1])) != forms[-1] and len(forms) < 8:
-        forms.append(decoded)
-    return forms
-
-
-def _has_control(text: str) -> bool:
-    return any(ord(character) < 32 or ord(character) == 127 for character in text)
 
 
 def _decode(text: str) -> str:

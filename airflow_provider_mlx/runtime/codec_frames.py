@@ -135,9 +135,9 @@ _KERNELS = (
 _SPLITTERS = ("GroupKFold", "KFold", "RepeatedKFold", "RepeatedStratifiedKFold", "ShuffleSplit", "StratifiedKFold",
               "StratifiedShuffleSplit", "TimeSeriesSplit")  # fmt: skip
 
-# Types that scikit-learn's own fitted estimators hold and that skops does not trust by itself (measured with scikit-learn
-# 1.9 and skops 0.16). Each is data without code in its construction; functions are not listed, since skops would let a
-# file call them.
+# Types that scikit-learn's own fitted estimators hold and that skops does not trust by itself (measured with
+# scikit-learn 1.9 and skops 0.16). Each is data without code in its construction; functions are not listed, since skops
+# would let a file call them.
 TRUSTED = frozenset({
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # histogram gradient boosting

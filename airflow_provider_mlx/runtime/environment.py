@@ -1,8 +1,8 @@
 """
 The packages of a step: the image's own, or a venv over them, built once per digest and cached.
 
-pip leaves alone what it sees in the image. uv does not look there, so it is shown the image's packages as wheels without
-content, resolves against them, and what the image has is taken out of its answer before anything is installed.
+pip leaves alone what it sees in the image. uv does not look there, so it is shown the image's packages as wheels
+without content, resolves against them, and what the image has is taken out of its answer before it installs.
 """
 
 from __future__ import annotations

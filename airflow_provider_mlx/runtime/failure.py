@@ -115,7 +115,10 @@ def _remedy(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"add {error.name.split('.')[0]!r} to requirements=, to the image, or, if it is your own, to include="
     if isinstance(error, ImportError) and error.name == "airflow_provider_mlx":
-        return "inside a job `airflow_provider_mlx` has Artifact, Dataset and current_step only: use the rest in the DAG file"
+        return (
+            "inside a job `airflow_provider_mlx` has Artifact, Dataset and current_step only: "
+            "use the rest in the DAG file"
+        )
     if isinstance(error, MemoryError):
         return "ask for more memory in resources=, or work in smaller pieces"
     return ""

@@ -80,8 +80,10 @@ def read_context(location: str, expected_sha256: str) -> StepContext:
 
     try:
         data = Store().read_bytes(location) if "://" in location else Path(location).read_bytes()
-    except OSError as error:
-        raise JobMisconfigured(f"the context {location} cannot be read: {error}") from error
+    except Refusal:
+        raise
+    except Exception as error:  # a store's client raises what it likes
+        raise JobMisconfigured(f"the context {location} cannot be read: {type(error).__name__}: {error}") from error
     found = hashlib.sha256(data).hexdigest()
     if found != expected_sha256:
         raise ContextRefused(f"context {location} is {found} not {expected_sha256}")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..runtime.protocol import Arguments, Payload
+from airflow_provider_mlx.runtime.protocol import Arguments, Payload
+
 from .resources import Resources
 
 

@@ -13,7 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from ..runtime.protocol import StepIdentity
+from airflow_provider_mlx.runtime.protocol import StepIdentity
 
 SCHEME: Final = "a"
 """Version letter of the name scheme; a change of the rules below is a new letter."""

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
-_QUANTITY: Final = re.compile(r"(?P<number>[+-]?(\d+(\.\d*)?|\.\d+))(?P<suffix>([eE][+-]?\d+)|[numkMGTPE]i?|)")
+_QUANTITY: Final = re.compile(
+    r"(?P<number>[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+))(?P<suffix>([eE][+-]?[0-9]{1,2})|[numkMGTPE]i?|)"
+)
 
 _SUFFIXES: Final[Mapping[str, Decimal]] = {
     "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1),
@@ -23,11 +25,14 @@ _SUFFIXES: Final[Mapping[str, Decimal]] = {
 }  # fmt: skip
 
 
+_LARGEST: Final = Decimal(2**63 - 1)
+
+
 def parse_quantity(text: str | float) -> Decimal:
     """
     Read a quantity, as ``"500m"``, ``"1.5"``, ``"16Gi"`` or ``2``.
 
-    :raises ValueError: it is not a quantity, or it is negative.
+    :raises ValueError: it is not a quantity, it is negative, or over Kubernetes' largest, 2⁶³ - 1.
     """
     match = _QUANTITY.fullmatch(str(text).strip())
     if match is None or (suffix := match["suffix"]) in ("ni", "ui", "mi", "ki"):
@@ -36,7 +41,10 @@ def parse_quantity(text: str | float) -> Decimal:
     if number < 0:
         raise ValueError(f"{text!r} is negative")
     exponent = suffix[:1] in ("e", "E") and len(suffix) > 1
-    return number * (Decimal(f"1{suffix}") if exponent else _SUFFIXES[suffix])
+    amount = number * (Decimal(f"1{suffix}") if exponent else _SUFFIXES[suffix])
+    if amount > _LARGEST:
+        raise ValueError(f"{text!r} is more than Kubernetes can say (2⁶³ - 1)")
+    return amount
 
 
 def parse_bytes(text: str | float) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Final
 
-from ..exceptions import InvalidStep, Problem
+from airflow_provider_mlx.exceptions import InvalidStep, Problem
+
 from .quantities import parse_bytes, parse_quantity
 
 LAUNCHERS: Final = ("none", "torchrun")
@@ -76,7 +77,10 @@ class Resources:
 
     def to_wire(self) -> dict[str, Any]:
         """The fields that are set, as plain JSON in the order of their names."""
-        return {name: value for name in sorted(_NAMES) if (value := getattr(self, name)) is not None}
+        fields_set = {name: value for name in sorted(_NAMES) if (value := getattr(self, name)) is not None}
+        if isinstance(self.timeout, timedelta):
+            fields_set["timeout"] = self.timeout.total_seconds()
+        return fields_set
 
     def serialize(self) -> dict[str, Any]:
         """Airflow shows and stores template fields by this method."""
@@ -176,6 +180,8 @@ def parse_gpu(value: float | str) -> Gpu:
 
     :raises ValueError: the count is not a whole number or a share below one, or the model is no name.
     """
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a GPU; write 2, 0.5, L4 or L4:2")
     model, _, count = str(value).rpartition(":") if ":" in str(value) else ("", "", str(value))
     if not model and _GPU_MODEL.fullmatch(count):
         model, count = count, "1"
@@ -196,13 +202,15 @@ def parse_nodes(value: int | str) -> int:
 
     :raises ValueError: it is not a whole number from 1.
     """
-    count = int(str(value))
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", str(value).strip()):
+        raise ValueError(f"{value!r} is no whole number of nodes")
+    count = int(value)
     if count < 1:
         raise ValueError("a step needs at least one node")
     return count
 
 
-def parse_flag(value: bool | str) -> bool:
+def parse_flag(value: object) -> bool:
     """
     Read a yes or no, as a rendered template gives it.
 
@@ -210,6 +218,8 @@ def parse_flag(value: bool | str) -> bool:
     """
     if isinstance(value, bool):
         return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is neither true nor false")
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False, "none": False}
     if (word := value.strip().lower()) not in known:
         raise ValueError(f"{value!r} is neither true nor false")
@@ -241,6 +251,12 @@ def parse_timeout(value: str | float | timedelta) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def _parse_name(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{value!r} is no name")
+    return value
+
+
 def _parse_launcher(value: str) -> str:
     if value not in LAUNCHERS:
         raise ValueError(f"{value!r} is no launcher; there are {' and '.join(LAUNCHERS)}")
@@ -257,6 +273,7 @@ _READERS: Final[Mapping[str, Callable[[Any], object]]] = {
     "launcher": _parse_launcher,
     "spot": parse_flag,
     "timeout": parse_timeout,
+    "priority": _parse_name,
 }
 
 _NAMES: Final = tuple(field.name for field in fields(Resources))

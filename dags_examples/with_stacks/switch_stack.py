@@ -7,7 +7,9 @@ from airflow.sdk import dag, task
 from airflow_provider_mlx import mlx_stack_param
 
 
-@dag(schedule=None, params={"mlx_stack": mlx_stack_param("laptop", "careful", default="laptop")}, tags=["mlx", "example"])
+@dag(
+    schedule=None, params={"mlx_stack": mlx_stack_param("laptop", "careful", default="laptop")}, tags=["mlx", "example"]
+)
 def switch_stack() -> None:
     """Says where it runs."""
 

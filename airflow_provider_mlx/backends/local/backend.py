@@ -32,12 +32,22 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
-from ...exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
-from ...runtime.bootstrap import bootstrap_command
-from ...runtime.protocol import StoreAccess
-from ...runtime.uris import is_within, join, split_uri
-from ...step.spec import JobSpec, request_digest
-from ..base import Backend, FoundJob, JobHandle, JobStatus, JobView, LogChunk, State, TargetSettings
+from airflow_provider_mlx.backends.base import (
+    Backend,
+    FoundJob,
+    JobHandle,
+    JobStatus,
+    JobView,
+    LogChunk,
+    State,
+    TargetSettings,
+)
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
+from airflow_provider_mlx.runtime.bootstrap import bootstrap_command
+from airflow_provider_mlx.runtime.protocol import StoreAccess
+from airflow_provider_mlx.runtime.uris import is_within, join, split_uri
+from airflow_provider_mlx.step.spec import JobSpec, request_digest
+
 from . import launcher
 from .launcher import EXIT, LEASE, LOG, PROCESS, REQUEST, STOPPED, create
 from .process import identify
@@ -46,6 +56,9 @@ _LEASE_SECONDS: Final = 30.0
 _CHUNK_BYTES: Final = 1024 * 1024
 _DRAFT: Final = re.compile(r"\.[0-9a-f]{16}\.tmp")
 """What a job that was killed was writing: ``runtime/store.py`` names it so until it is whole."""
+
+_LAUNCHED: Final[dict[int, subprocess.Popen[bytes]]] = {}
+"""The launchers that this process started, so that it can reap them."""
 
 PASSED_ON: Final = frozenset(
     {
@@ -87,7 +100,7 @@ class LocalBackend(Backend):
         "nodes": "there is one host → use a target that runs TrainJobs or SageMaker training jobs",
         "launcher": "torchrun needs a cluster's rendezvous → use a target that runs TrainJobs",
         "spot": "there is nothing to take back → leave spot out",
-        "shm": "/dev/shm is the host's own → leave shm out",
+        "shm": "/dev/shm is the host's own → leave shm out",  # noqa: S108
         "disk": "the disk is the host's own → leave disk out",
         "priority": "there is no queue → leave priority out",
         "command": "a container command needs a container runtime → use a kubernetes target, or make it a script step",
@@ -249,13 +262,16 @@ class LocalBackend(Backend):
                 [sys.executable, "-S", str(Path(launcher.__file__)), str(folder)],
                 env=env, stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints, start_new_session=True,
             )  # fmt: skip
+        _LAUNCHED[process.pid] = process
         until = time.monotonic() + _LEASE_SECONDS
         while not (folder / LEASE).exists():
             if process.poll() is not None and not (folder / LEASE).exists():
                 said = (folder / "launcher.log").read_text(errors="replace")[-500:]
                 raise JobMisconfigured(f"the local job {request['name']} could not be started: {said}")
             if time.monotonic() > until:
-                raise BackendUnavailable(f"the local job {request['name']} has not started within {_LEASE_SECONDS:.0f} s")
+                raise BackendUnavailable(
+                    f"the local job {request['name']} has not started within {_LEASE_SECONDS:.0f} s"
+                )
             time.sleep(0.005)
 
     def _status(self, folder: Path, lease: Mapping[str, Any]) -> JobStatus:
@@ -270,15 +286,18 @@ class LocalBackend(Backend):
         if alive:
             return JobStatus(State.ACTIVE, stopping=stopped, running=True)
         if process is not None and self._alive(process):
-            return JobStatus(State.ACTIVE, "its launcher was killed, and the job is ending", stopping=True, running=True)
+            return JobStatus(
+                State.ACTIVE, "its launcher was killed, and the job is ending", stopping=True, running=True
+            )
         if stopped:
             return JobStatus(State.STOPPED, "stopped on request")
         return JobStatus(State.ABSENT, f"the process is gone: it ran on {lease['host']} as {lease['pid']}")
 
     @staticmethod
     def _alive(lease: Mapping[str, Any]) -> bool:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(lease["pid"], os.WNOHANG)  # if it is a child of this process and over, it must not stay a zombie
+        launched = _LAUNCHED.get(lease["pid"])
+        if launched is not None and launched.poll() is not None:
+            _LAUNCHED.pop(lease["pid"], None)  # our own child is over: reaped, it is no zombie
         now = identify(lease["pid"])
         return now is not None and now.to_wire() == dict(lease)
 

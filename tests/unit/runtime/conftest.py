@@ -52,7 +52,6 @@ class Finished:
     status: int
     output: str
     attempt: Path
-    wrote: dict[str, Any] = field(default_factory=dict)
 
     def read(self, name: str) -> dict[str, Any]:
         path = self.attempt / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ensurepip
 import subprocess
 import sys
 import venv
@@ -42,7 +43,7 @@ def make_wheel(folder: Path, name: str, version: str, requires: str = "") -> Pat
         pytest.param(["pandas[parquet]"], ("pandas[parquet]",), id="an extra may need more"),
         pytest.param(["Six~=1.16"], (), id="names are compared as indexes do"),
         pytest.param(["xgboost", "--find-links /w"], ("xgboost", "--find-links /w"), id="new packages and options"),
-        pytest.param(["./local.whl", "a @ https://x/a.whl"], ("./local.whl", "a @ https://x/a.whl"), id="paths and URLs"),
+        pytest.param(["./a.whl", "b @ https://x/b.whl"], ("./a.whl", "b @ https://x/b.whl"), id="paths and URLs"),
     ],
 )  # fmt: skip
 def test_the_choice_of_what_to_install(requirements, lines):
@@ -84,8 +85,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An interpreter in a venv of its own, as images have it, with pip and a package that no index has."""
     tmp_path = tmp_path_factory.mktemp("images")
     folder = tmp_path / "image"
-    venv.create(folder, with_pip=True, symlinks=True)
+    venv.create(folder, symlinks=True)
     packages = next(folder.glob("lib/python*/site-packages"))
+    # The wheel that `ensurepip` would run for seconds to unpack.
+    with zipfile.ZipFile(next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"))) as wheel:
+        wheel.extractall(packages)
     with zipfile.ZipFile(make_wheel(tmp_path, "imagepackage", "1.0")) as wheel:
         wheel.extractall(packages)
     return str(folder / "bin" / "python")
@@ -139,8 +143,9 @@ def test_a_requirement_that_needs_another_version_of_the_images_package_is_refus
     assert "imagepackage" in error["message"]
 
 
-def test_without_inheritance_the_image_is_not_seen(job, image, tmp_path, installer):
+def test_without_inheritance_the_image_is_not_seen(job, image, tmp_path):
     job.python = image
+    job.env.update({"UV_OFFLINE": "1", "PIP_NO_INDEX": "1", "UV_CACHE_DIR": str(tmp_path / "uv")})
     change = requirements(str(make_wheel(tmp_path, "tiny", "0.3")), inherit=False)
     error = job.run(SOURCE, change=change).error
     assert error["type"] == "ModuleNotFoundError"

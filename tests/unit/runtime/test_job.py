@@ -275,7 +275,7 @@ def test_another_bundle_than_the_recorded_one_is_refused_with_both_digests(job):
     ],
 )
 def test_a_context_that_cannot_be_understood_is_one_line(job, text, says):
-    command, attempt = job.prepare("def run(): return 1")
+    _, attempt = job.prepare("def run(): return 1")
     (attempt / "context.json").write_text(text)
     done = job.finish(job.command(attempt.parent / "bundle.zip", attempt), attempt)
     assert done.status == 78

@@ -79,7 +79,7 @@ def test_addresses_below_the_root_may_be_read(uri):
     "uri",
     ["s3://b/rooted/a", "s3://b/root/../x", "s3://b/root/%2e%2e/x", "s3://b/root/%252e%252e/x", "s3://b/root/..%2fx",
      "s3://b/root/a\\..\\x", "s3://b/root/a\nb", "s3://c/root/a", "file:///root/a", "/root/a", "s3://b/root/./a",
-     "gs://b/root/a", "file://host/root"],
+     "gs://b/root/a", "file://host/root", "s3://b//root/a"],
 )  # fmt: skip
 def test_addresses_that_lead_elsewhere_may_not(uri):
     with pytest.raises(ArtifactError):
@@ -154,9 +154,8 @@ def test_files_are_created_once_and_all_at_once(tmp_path):
     assert (tmp_path / "deep/a b").read_bytes() == b"x"
     with pytest.raises(AlreadyWritten):
         store.write_bytes(uri, b"y")
-    with pytest.raises(RuntimeError), store.writing(f"{tmp_path.as_uri()}/half") as sink:
-        sink.write(b"x")
-        raise RuntimeError
+    with pytest.raises(ZeroDivisionError), store.writing(f"{tmp_path.as_uri()}/half") as sink:
+        sink.write(b"x" * (1 // 0))
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a b"]
     assert store.exists(uri)
     assert not store.exists(uri + "2")

@@ -143,30 +143,27 @@ def test_numpy_arrays_and_scalars(job):
     assert done.value == {"a": 0.5, "b": [2, True]}
 
 
-def test_a_scikit_learn_model_there_and_back(job):
+def test_scikit_learn_models_and_code_that_hides_in_one(job):
+    def change(context):
+        context["outputs"]["multiple"] = True
+
     produce = """
+        import os
         import numpy as np
         from sklearn.ensemble import RandomForestClassifier
         from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
+        from sklearn.preprocessing import FunctionTransformer, StandardScaler
         def run():
             x = np.arange(40.0).reshape(20, 2)
-            return make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=0)).fit(x, x[:, 0] > 19)
+            good = make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=0)).fit(x, x[:, 0] > 19)
+            return {"good": good, "bad": FunctionTransformer(os.system)}
     """
-    artifact, value = pass_on(job, produce, "def run(m):\n    return m.predict([[0, 1], [38, 39]]).tolist()")
-    assert (artifact["codec"], artifact["type"]) == ("sklearn", "sklearn.pipeline.Pipeline")
-    assert value == [False, True]
-
-
-def test_a_model_with_code_of_its_own_is_not_loaded(job):
-    produce = """
-        from sklearn.preprocessing import FunctionTransformer
-        import os
-        def run():
-            return FunctionTransformer(os.system)
-    """
-    first = job.run(produce)
-    error = job.run("def run(m):\n    return 1", args=(reference(first),)).error
+    outputs = job.run(produce, change=change).result["outputs"]
+    good, bad = (ArtifactReference.from_wire(outputs[name]["artifact"]) for name in ("good", "bad"))
+    assert (good.codec, good.type) == ("sklearn", "sklearn.pipeline.Pipeline")
+    read = "def run(good, bad=None):\n    return good.predict([[0, 1], [38, 39]]).tolist()"
+    assert job.run(read, args=(good,)).value == [False, True]
+    error = job.run(read, args=(good, bad)).error
     assert error["reason"] == "ArtifactError"
     assert "posix.system" in error["message"]
     assert "skops.io.load" in error["remedy"]
@@ -187,7 +184,11 @@ def test_bytes_paths_and_folders(job):
             (root / "deep/a.txt").write_text("A"); (root / "run.sh").write_text("#!"); (root / "run.sh").chmod(0o755)
             return root
     """
-    read = "import os\ndef run(p):\n    return sorted((str(f.relative_to(p)), f.is_dir(), os.access(f, os.X_OK)) for f in p.rglob('*'))"
+    read = """
+        import os
+        def run(p):
+            return sorted((str(f.relative_to(p)), f.is_dir(), os.access(f, os.X_OK)) for f in p.rglob("*"))
+    """
     artifact, value = pass_on(job, folder, read)
     assert artifact["codec"] == "directory"
     assert value == [
@@ -197,7 +198,9 @@ def test_bytes_paths_and_folders(job):
 
 
 def test_a_folder_with_a_link_is_refused(job):
-    source = "from pathlib import Path\ndef run():\n    p = Path('o'); p.mkdir(); (p / 'l').symlink_to('/etc/passwd'); return p"
+    source = (
+        "from pathlib import Path\ndef run():\n    Path('o').mkdir(); Path('o/l').symlink_to('/etc'); return Path('o')"
+    )
     error = job.run(source).error
     assert "is a link" in error["message"]
 

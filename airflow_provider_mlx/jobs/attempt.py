@@ -1,0 +1,117 @@
+"""One attempt in the hands of a worker: what is asked of its job, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from airflow_provider_mlx.backends.base import Backend, JobHandle, JobStatus, State
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, MlxError
+
+from .ledger import AttemptLedger, AttemptRecord
+from .logs import JobLog
+
+_CHUNKS_AT_ONCE: Final = 16
+"""A job that prints faster than its log can be read must not keep the worker from its clock."""
+
+
+@dataclass
+class ActiveAttempt:
+    """
+    One attempt that this worker looks after.
+
+    :param handle: made from the name alone until the backend has answered.
+    """
+
+    ledger: AttemptLedger
+    record: AttemptRecord
+    backend: Backend
+    handle: JobHandle
+    log: JobLog
+    cursor: str = ""
+    stop_reason: str | None = None
+
+    def status(self) -> JobStatus:
+        """
+        The job's status; no answer is a status too.
+
+        :raises JobConflict: the job of this name was made from another request.
+        """
+        try:
+            found = self.backend.find(self.record.job, self.handle.location or None)
+        except BackendUnavailable as error:
+            return JobStatus(State.UNKNOWN, str(error).splitlines()[0])
+        if found is None:
+            return JobStatus(State.ABSENT)
+        check_request(found.request_digest, self.record, str(self.ledger.identity))
+        return found.status
+
+    def show_log(self, *, to_its_end: bool) -> None:
+        """
+        Pass on what the job has printed since the last look.
+
+        :raises BackendUnavailable: the log cannot be read now.
+        """
+        chunks = 0
+        while to_its_end or chunks < _CHUNKS_AT_ONCE:
+            chunk = self.backend.read_log(self.handle, self.cursor)
+            self.log.add(chunk.lines)
+            if chunk.cursor == self.cursor:
+                return
+            self.cursor = chunk.cursor
+            chunks += 1
+
+    def keep_log(self) -> None:
+        """
+        Put the whole log beside the result; of a job whose log is gone, what an earlier try has kept stays.
+
+        :raises BackendUnavailable: the artifact store gave no answer.
+        """
+        if self.log.has_lines:
+            self.log.save(self.ledger.write_log)
+
+    def stop(self, reason: str, now: datetime) -> None:
+        """
+        Mark the attempt and ask the job to stop, in this order.
+
+        :raises BackendUnavailable: one of the two gave no answer; the other was tried nevertheless.
+        """
+        unmarked: BackendUnavailable | None = None
+        try:
+            self.ledger.request_stop(reason=reason, now=now)
+        except BackendUnavailable as error:
+            unmarked = error
+        self._cancel()
+        if unmarked is not None:
+            raise unmarked
+
+    def _cancel(self) -> None:
+        if not self.handle.id and not self.handle.location:  # submitted, and the answer never came
+            found = self.backend.find(self.record.job)
+            if found is None or found.request_digest != self.record.request_digest:
+                return
+            self.handle = found.handle
+        self.backend.cancel(self.handle)
+
+    def forget(self, say: Callable[[str], None]) -> None:
+        """Let the backend remove what it still holds; a collected result is not lost over it."""
+        try:
+            self.backend.forget(self.handle)
+        except MlxError as error:
+            say(f"what the backend holds of {self.record.job} could not be removed: {error}")
+
+
+def check_request(digest: str, record: AttemptRecord, step: str) -> None:
+    """
+    Whether a job with our name is ours.
+
+    :raises JobConflict: it was made from another request than the ledger records.
+    """
+    if digest != record.request_digest:
+        raise JobConflict(
+            f"the job {record.job} was made from another request than attempt {record.attempt}'s",
+            job=step,
+            remedy="two Airflows with one `[mlx] deployment_id` share this backend: give each its own",
+        )

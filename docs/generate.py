@@ -1,0 +1,306 @@
+"""
+Writes the reference pages, and the capability matrix of the README, from the code.
+
+``python docs/generate.py`` writes; ``--check`` writes nothing and fails with a diff where a page is stale. Airflow is
+not imported: the operator is read from its syntax tree, the rest are modules without Airflow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "airflow_provider_mlx"
+sys.path.insert(0, str(ROOT))
+
+NOTE = "<!-- written by docs/generate.py: edit the code, then run `make docs` -->\n"
+MATRIX = re.compile(r"(<!-- capability-matrix -->\n).*?(<!-- /capability-matrix -->)", re.DOTALL)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or compare them; the number of stale pages is the exit status with ``--check``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail with a diff where a page is stale")
+    check = parser.parse_args(arguments).check
+    stale = 0
+    for path, wanted in pages().items():
+        found = path.read_text(encoding="utf-8") if path.exists() else ""
+        if found == wanted:
+            continue
+        stale += 1
+        name = path.relative_to(ROOT).as_posix()
+        if check:
+            lines = difflib.unified_diff(found.splitlines(), wanted.splitlines(), name, f"{name}, as the code says", lineterm="")
+            print("\n".join(lines))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted, encoding="utf-8")
+            print(f"wrote {name}")
+    if check and stale:
+        print(f"\n{stale} pages are stale: run `python docs/generate.py`", file=sys.stderr)
+    return stale if check else 0
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file and what it should say."""
+    reference: Mapping[str, Callable[[], str]] = {
+        "settings": settings,
+        "operator": operator,
+        "resources": resources,
+        "errors": errors,
+        "codecs": codecs,
+        "capabilities": capabilities,
+        "xcom": xcom,
+    }
+    found = {ROOT / "docs" / "reference" / f"{name}.md": NOTE + page() for name, page in reference.items()}
+    readme = ROOT / "README.md"
+    found[readme] = MATRIX.sub(lambda match: f"{match[1]}{matrix()}\n{match[2]}", readme.read_text(encoding="utf-8"))
+    return found
+
+
+def settings() -> str:
+    """Every option of the ``[mlx]`` section."""
+    from airflow_provider_mlx.settings import OPTIONS
+
+    rows = []
+    for name, option in OPTIONS.items():
+        default = f"`{option['default']}`" if option["default"] else "empty"
+        example = f" Example: `{option['example']}`." if option["example"] else ""
+        rows.append((f"`{name}`", f"`AIRFLOW__MLX__{name.upper()}`", default, cell(option["description"]) + example))
+    return (
+        "\n# Settings\n\nThe section `[mlx]` of `airflow.cfg`, read when a step runs, never while a DAG is parsed. "
+        "*Where* steps run is not said here but in [stack files](../guides/stacks.md).\n\n"
+        + table(("option", "environment variable", "default", "meaning"), rows)
+    )
+
+
+def operator() -> str:
+    """The fields of the operator, and which of them ``@task.mlx`` takes."""
+    node = class_of(PACKAGE / "operators" / "step.py", "MlxStepOperator")
+    init = next(item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__")
+    defaults = {a.arg: d for a, d in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)}
+    documented = fields_of(ast.get_docstring(node) or "")
+    templated = {
+        value
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id == "template_fields"
+        for value in ast.literal_eval(item.value or ast.Tuple(elts=[]))
+    }
+    types = {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in init.args.kwonlyargs}
+    missing = set(defaults) - set(documented) - {"step_resources"}
+    if missing or set(documented) - set(defaults):
+        raise SystemExit(f"MlxStepOperator: docstring and signature differ in {missing ^ (set(documented) - set(defaults))}")
+    decorated = {"entrypoint", "script", "source", "command", "arguments", "argv"}
+    rows = [
+        (
+            f"`{name}`",
+            f"`{types[name].removesuffix(' | None')}`".replace("|", "\\|"),
+            "yes" if name in templated or (name == "resources" and "step_resources" in templated) else "",
+            "" if name in decorated else "yes",
+            meaning,
+        )
+        for name, meaning in documented.items()
+    ]
+    return (
+        "\n# Fields of a step\n\n"
+        "`MlxStepOperator(task_id=…, …)` takes the fields below and those of every Airflow operator (`retries`, `pool`, "
+        "`execution_timeout`, …). `@task.mlx(…)`, and `mlx_task`, which is the same with types that editors see, take "
+        "those marked in the column *decorator*; their arguments are the function's own. Every field may be left out. "
+        "Templated fields are rendered by Airflow before the step is planned.\n\n"
+        + table(("field", "type", "templated", "decorator", "meaning"), rows)
+        + "\nThe decorator also takes `multiple_outputs`, as every `@task` does.\n\n"
+        "## Names that are filled in\n\nA parameter of a decorated function with one of these names, and no argument of "
+        "its own, is filled from the run:\n\n"
+        + table(("name", "value"), [(f"`{name}`", meaning) for name, meaning in context_names().items()])
+        + "\nOther names of Airflow's context hold live objects, which cannot leave Airflow. They are refused when the "
+        "DAG is parsed, with the way out:\n\n"
+        + table(("name", "way out"), [(f"`{name}`", cell(way)) for name, way in assigned("WAYS_OUT").items()])
+    )
+
+
+def resources() -> str:
+    """The fields of ``Resources``."""
+    from airflow_provider_mlx.step.resources import Resources
+
+    doc = inspect.getdoc(Resources) or ""
+    rows = [(f"`{name}`", meaning) for name, meaning in fields_of(doc).items()]
+    head, tail = doc.split("\n")[0], doc.rsplit("\n\n", 1)[1]
+    return (
+        f"\n# Resources\n\n{text(head)}\n\n"
+        "```python\nResources(cpu=2, memory=\"16Gi\", gpu=\"L4:1\", timeout=\"4h\")\n```\n\n"
+        + table(("field", "meaning"), rows)
+        + f"\n{text(' '.join(tail.split()))}\n\n"
+        "What a backend cannot honour is refused before anything is submitted, unless the stack says "
+        "`on_unsupported: warn`: see [what each backend can do](capabilities.md).\n"
+    )
+
+
+def errors() -> str:
+    """Every exception and what it asks for."""
+    from airflow_provider_mlx import exceptions
+
+    happens = {
+        exceptions.Disposition.RETRY: "Airflow's `retries` decide",
+        exceptions.Disposition.WAIT: "the worker waits until the deadline",
+        exceptions.Disposition.NEXT_ATTEMPT: "another attempt or target within the same try, then `retries`",
+        exceptions.Disposition.FAIL_FAST: "the task fails at once, `retries` are not spent",
+    }
+    kinds = [
+        kind
+        for kind in vars(exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, exceptions.MlxError) and kind is not exceptions.MlxError
+    ]
+    rows = [
+        (
+            f"`{kind.__name__}`",
+            text((inspect.getdoc(kind) or "").split("\n")[0]),
+            happens[kind.disposition],
+            "`AirflowFailException`" if kind.disposition is exceptions.Disposition.FAIL_FAST else "`AirflowException`",
+        )
+        for kind in kinds
+    ]
+    return (
+        "\n# Errors\n\nThe classes of `airflow_provider_mlx.exceptions`. What a task raises is the class named here and "
+        "Airflow's at once, so `except StepFailed` and `except AirflowException` both catch it. In a callback, "
+        '`context["exception"]` has `reason` (the class\'s name), `what`, `where`, `job`, `remedy`, `url`, `attempt` and '
+        "`log_tail`. [Failures](../guides/failures.md) has examples.\n\n"
+        + table(("class", "meaning", "what follows", "Airflow's class"), rows)
+    )
+
+
+def codecs() -> str:
+    """The codec table."""
+    from airflow_provider_mlx.runtime.codecs import CODECS
+
+    special = {
+        "verbatim": "a `dict` with a key `mlx` of its own",
+        "directory": "a `pathlib.Path` that is a folder",
+        "file": "a `pathlib.Path` that is a file",
+    }
+    rows = []
+    for codec in CODECS.values():
+        names = [f"`{name}`" for name in codec.types] + [f"subclasses of `{name}`" for name in codec.bases[:1]]
+        packages = {
+            kind: ", ".join(f"`{name}`" for name in needed) + (f" ({kind})" if kind != "*" else "")
+            for kind, needed in (codec.packages or {}).items()
+        }
+        suffix = f"`{codec.suffix}`" if codec.suffix else "the file's own"
+        rows.append(
+            (f"`{codec.name}`", codec.kind, special.get(codec.name, ", ".join(names)), suffix, "; ".join(packages.values()) or "none")
+        )
+    return (
+        "\n# Codecs\n\nHow a step's result becomes an object, decided by the value's type. Nothing is pickled; a type that "
+        "no row takes is an error that names the type. A `model` is never loaded in an Airflow process.\n\n"
+        + table(("codec", "class", "takes", "suffix", "packages that the job needs"), rows)
+        + "\nPackages that a codec needs are added to a step's `requirements`, where it has any; a step without "
+        "requirements must find them in its interpreter, which is checked before the user's code starts where the "
+        "inputs are concerned.\n"
+    )
+
+
+def capabilities() -> str:
+    """What each backend can do."""
+    return (
+        "\n# What each backend can do\n\nGenerated from each backend's own table of refusals, which the contract suite "
+        "tests.\n\n" + matrix() + "\n"
+    )
+
+
+def xcom() -> str:
+    """The keys that a step pushes."""
+    doc = ast.get_docstring(ast.parse((PACKAGE / "operators" / "results.py").read_text(encoding="utf-8"))) or ""
+    rows = [
+        (match[1].replace("``", "`"), text(match[2]))
+        for match in re.finditer(r"^(``\w+``)\s{2,}(.+)$", doc, re.MULTILINE)
+    ]
+    return (
+        "\n# XCom layout\n\nWhat a step pushes. Everything is plain JSON, no class of ours.\n\n"
+        + table(("key", "value"), rows)
+        + "\nWith `multiple_outputs`, Airflow pushes one more XCom per key of the returned dict. "
+        "[Results and artifacts](../guides/results-and-artifacts.md) shows the forms of a reference.\n"
+    )
+
+
+def matrix() -> str:
+    """The capability matrix of the backends that ship with this package."""
+    from airflow_provider_mlx.backends.registry import _OURS, backend_class
+    from airflow_provider_mlx.testing.capabilities import capability_matrix
+
+    return capability_matrix([backend_class(name) for name in _OURS]).strip()
+
+
+# --- reading the code ------------------------------------------------------------------------------------------------
+
+
+def class_of(path: Path, name: str) -> ast.ClassDef:
+    """A class in a module's syntax tree."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+
+
+def assigned(name: str) -> dict[str, Any]:
+    """A literal of ``operators/arguments.py``."""
+    return dict(ast.literal_eval(_assignment(name)))
+
+
+def context_names() -> dict[str, str]:
+    """The names of ``CONTEXT_NAMES``, in its order, with what they are."""
+    node = _assignment("CONTEXT_NAMES")
+    if not isinstance(node, ast.Dict):
+        raise SystemExit("CONTEXT_NAMES is no dict any more: correct docs/generate.py")
+    meanings = {
+        "logical_date": "an aware `datetime`, or `None`",
+        "data_interval_start": "an aware `datetime`, or `None`",
+        "data_interval_end": "an aware `datetime`, or `None`",
+        "params": "a `dict`: the run's params",
+        "conf": "a `dict`: what the run was triggered with",
+        "map_index": "an `int`, -1 where the step is not mapped",
+        "try_number": "an `int`, from 1",
+    }
+    names = [str(ast.literal_eval(key)) for key in node.keys if key is not None]
+    return {name: meanings.get(name, f"text, as in `{{{{ {name} }}}}`") for name in names}
+
+
+def _assignment(name: str) -> ast.expr:
+    tree = ast.parse((PACKAGE / "operators" / "arguments.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name and node.value:
+            return node.value
+    raise SystemExit(f"operators/arguments.py has no {name} any more: correct docs/generate.py")
+
+
+def fields_of(doc: str) -> dict[str, str]:
+    """The ``:param name: meaning`` lines of a docstring."""
+    found: dict[str, str] = {}
+    for match in re.finditer(r"^:param (\w+): (.*?)(?=^:|^\S|\n\n|\Z)", inspect.cleandoc(doc), re.DOTALL | re.MULTILINE):
+        found[match[1]] = text(" ".join(match[2].split()))
+    return found
+
+
+def text(rst: str) -> str:
+    """reStructuredText of our docstrings as Markdown that may stand in a table."""
+    roles = re.sub(r":\w+:`~?([\w.]+)`", lambda match: f"`{match[1].rpartition('.')[2]}`", rst)
+    return cell(roles.replace("``", "`"))
+
+
+def cell(words: str) -> str:
+    """Words that may stand in a cell of a table."""
+    return " ".join(words.split()).replace("|", "\\|")
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
