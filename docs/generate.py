@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "airflow_provider_mlx"
 sys.path.insert(0, str(ROOT))
 
-NOTE = "<!-- written by docs/generate.py: edit the code, then run `make docs` -->\n"
+NOTE = "<!-- written by docs/generate.py: edit the code, then run `python docs/generate.py` -->\n"
 MATRIX = re.compile(r"(<!-- capability-matrix -->\n).*?(<!-- /capability-matrix -->)", re.DOTALL)
 
 

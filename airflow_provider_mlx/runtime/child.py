@@ -39,7 +39,14 @@ from .wire import decode, encode
 
 def main() -> None:
     """Run one step: ``sys.argv`` is bundle, work folder and the supervisor's timings as JSON. Never returns."""
-    bundle, work, timings = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    run_child(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]))
+
+
+def run_child(bundle: str, work: Path, timings: Timings) -> None:
+    """Run one step in this process; stops that the supervisor held back are let in once the handlers stand."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True, write_through=True)
     context = cast("StepContext", json.loads((work / CONTEXT_FILE).read_bytes()))
     sys.exit(Child(context, Path(bundle), work, timings).run())
 
@@ -64,6 +71,8 @@ class Child:
         """Run the step and write its files; the exit status, from ``protocol.py``."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
         step_module.bind(self._context, LineWriter(self._context["nonce"], sys.stdout), self._store, self._work)
         sys.path.insert(1, str(self._source))
         try:
