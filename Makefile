@@ -41,11 +41,11 @@ check: .venv/.ready ## Check format, lint, types, import contracts, generated pa
 docs: .venv/.ready ## Build the documentation, warnings as errors
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-bench: .venv/.ready $(BUILD)/demo/.ready ## Measure us beside a peer in one run, one ratio per line
-	$(BIN)/python -m benchmarks.run
+bench: $(BUILD)/bench/.ready ## Measure us beside a peer in one run, one ratio per line
+	$(BUILD)/bench/bin/python -m benchmarks.run
 
 requirements: $(UV) ## Compile the pinned requirement files anew
-	for group in bootstrap dev demo airflow-2.11; do \
+	for group in dev demo bench airflow-2.11; do \
 	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
 	$(UV) pip compile -q --group bootstrap --universal --python-version 3.11 --generate-hashes \
@@ -65,15 +65,10 @@ $(UV): requirements/bootstrap.txt
 	$(UV) pip install -q --python .venv --no-deps --no-build-isolation -e .
 	@touch $@
 
-# An Airflow without any framework, as a user's: the package is installed into it as a wheel would be.
-$(BUILD)/demo/.ready: $(UV) requirements/demo.txt pyproject.toml $(shell find airflow_provider_mlx -name '*.py')
-	test -x $(BUILD)/demo/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/demo
-	$(UV) pip install -q --python $(BUILD)/demo --require-hashes -r requirements/demo.txt
-	$(UV) pip install -q --python $(BUILD)/demo --no-deps --no-build-isolation --reinstall .
-	@touch $@
-
-$(BUILD)/airflow-2.11/.ready: $(UV) requirements/airflow-2.11.txt pyproject.toml $(shell find airflow_provider_mlx -name '*.py')
-	test -x $(BUILD)/airflow-2.11/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/airflow-2.11
-	$(UV) pip install -q --python $(BUILD)/airflow-2.11 --require-hashes -r requirements/airflow-2.11.txt
-	$(UV) pip install -q --python $(BUILD)/airflow-2.11 --no-deps --no-build-isolation --reinstall .
+# Airflows as users have them: the package is installed as a wheel would be, and compiled as pip does.
+# demo: no framework at all; airflow-2.11: the second tier; bench: with the peers.
+$(BUILD)/%/.ready: $(UV) requirements/%.txt pyproject.toml $(shell find airflow_provider_mlx -name '*.py')
+	test -x $(BUILD)/$*/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/$*
+	$(UV) pip install -q --python $(BUILD)/$* --require-hashes -r requirements/$*.txt
+	$(UV) pip install -q --python $(BUILD)/$* --no-deps --no-build-isolation --compile-bytecode --reinstall .
 	@touch $@

@@ -8,7 +8,7 @@ from typing import Any
 
 project = "airflow-provider-mlx"
 author = "the airflow-provider-mlx authors"
-copyright = author  # noqa: A001  (Sphinx's own word)
+copyright = author
 extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
 html_theme = "furo"

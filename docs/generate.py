@@ -38,7 +38,9 @@ def main(arguments: list[str]) -> int:
         stale += 1
         name = path.relative_to(ROOT).as_posix()
         if check:
-            lines = difflib.unified_diff(found.splitlines(), wanted.splitlines(), name, f"{name}, as the code says", lineterm="")
+            lines = difflib.unified_diff(
+                found.splitlines(), wanted.splitlines(), name, f"{name}, as the code says", lineterm=""
+            )
             print("\n".join(lines))
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +99,9 @@ def operator() -> str:
     types = {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in init.args.kwonlyargs}
     missing = set(defaults) - set(documented) - {"step_resources"}
     if missing or set(documented) - set(defaults):
-        raise SystemExit(f"MlxStepOperator: docstring and signature differ in {missing ^ (set(documented) - set(defaults))}")
+        raise SystemExit(
+            f"MlxStepOperator: docstring and signature differ in {missing ^ (set(documented) - set(defaults))}"
+        )
     decorated = {"entrypoint", "script", "source", "command", "arguments", "argv"}
     rows = [
         (
@@ -111,14 +115,14 @@ def operator() -> str:
     ]
     return (
         "\n# Fields of a step\n\n"
-        "`MlxStepOperator(task_id=…, …)` takes the fields below and those of every Airflow operator (`retries`, `pool`, "
-        "`execution_timeout`, …). `@task.mlx(…)`, and `mlx_task`, which is the same with types that editors see, take "
+        "`MlxStepOperator(task_id=…, …)` takes the fields below and those of every Airflow operator (`retries`, "
+        "`pool`, `execution_timeout`, …). `@task.mlx(…)`, and `mlx_task`, which is the same with types that editors see, take "
         "those marked in the column *decorator*; their arguments are the function's own. Every field may be left out. "
         "Templated fields are rendered by Airflow before the step is planned.\n\n"
         + table(("field", "type", "templated", "decorator", "meaning"), rows)
         + "\nThe decorator also takes `multiple_outputs`, as every `@task` does.\n\n"
-        "## Names that are filled in\n\nA parameter of a decorated function with one of these names, and no argument of "
-        "its own, is filled from the run:\n\n"
+        "## Names that are filled in\n\nA parameter of a decorated function with one of these names, and no argument "
+        "of its own, is filled from the run:\n\n"
         + table(("name", "value"), [(f"`{name}`", meaning) for name, meaning in context_names().items()])
         + "\nOther names of Airflow's context hold live objects, which cannot leave Airflow. They are refused when the "
         "DAG is parsed, with the way out:\n\n"
@@ -135,7 +139,7 @@ def resources() -> str:
     head, tail = doc.split("\n")[0], doc.rsplit("\n\n", 1)[1]
     return (
         f"\n# Resources\n\n{text(head)}\n\n"
-        "```python\nResources(cpu=2, memory=\"16Gi\", gpu=\"L4:1\", timeout=\"4h\")\n```\n\n"
+        '```python\nResources(cpu=2, memory="16Gi", gpu="L4:1", timeout="4h")\n```\n\n'
         + table(("field", "meaning"), rows)
         + f"\n{text(' '.join(tail.split()))}\n\n"
         "What a backend cannot honour is refused before anything is submitted, unless the stack says "
@@ -168,10 +172,10 @@ def errors() -> str:
         for kind in kinds
     ]
     return (
-        "\n# Errors\n\nThe classes of `airflow_provider_mlx.exceptions`. What a task raises is the class named here and "
-        "Airflow's at once, so `except StepFailed` and `except AirflowException` both catch it. In a callback, "
-        '`context["exception"]` has `reason` (the class\'s name), `what`, `where`, `job`, `remedy`, `url`, `attempt` and '
-        "`log_tail`. [Failures](../guides/failures.md) has examples.\n\n"
+        "\n# Errors\n\nThe classes of `airflow_provider_mlx.exceptions`. What a task raises is the class named here "
+        "and Airflow's at once, so `except StepFailed` and `except AirflowException` both catch it. In a callback, "
+        '`context["exception"]` has `reason` (the class\'s name), `what`, `where`, `job`, `remedy`, `url`, `attempt` '
+        "and `log_tail`. [Failures](../guides/failures.md) has examples.\n\n"
         + table(("class", "meaning", "what follows", "Airflow's class"), rows)
     )
 
@@ -194,11 +198,17 @@ def codecs() -> str:
         }
         suffix = f"`{codec.suffix}`" if codec.suffix else "the file's own"
         rows.append(
-            (f"`{codec.name}`", codec.kind, special.get(codec.name, ", ".join(names)), suffix, "; ".join(packages.values()) or "none")
+            (
+                f"`{codec.name}`",
+                codec.kind,
+                special.get(codec.name, ", ".join(names)),
+                suffix,
+                "; ".join(packages.values()) or "none",
+            )
         )
     return (
-        "\n# Codecs\n\nHow a step's result becomes an object, decided by the value's type. Nothing is pickled; a type that "
-        "no row takes is an error that names the type. A `model` is never loaded in an Airflow process.\n\n"
+        "\n# Codecs\n\nHow a step's result becomes an object, decided by the value's type. Nothing is pickled; a type "
+        "that no row takes is an error that names the type. A `model` is never loaded in an Airflow process.\n\n"
         + table(("codec", "class", "takes", "suffix", "packages that the job needs"), rows)
         + "\nPackages that a codec needs are added to a step's `requirements`, where it has any; a step without "
         "requirements must find them in its interpreter, which is checked before the user's code starts where the "
@@ -272,7 +282,12 @@ def context_names() -> dict[str, str]:
 def _assignment(name: str) -> ast.expr:
     tree = ast.parse((PACKAGE / "operators" / "arguments.py").read_text(encoding="utf-8"))
     for node in tree.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name and node.value:
+        if (
+            isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and node.target.id == name
+            and node.value
+        ):
             return node.value
     raise SystemExit(f"operators/arguments.py has no {name} any more: correct docs/generate.py")
 
@@ -280,7 +295,9 @@ def _assignment(name: str) -> ast.expr:
 def fields_of(doc: str) -> dict[str, str]:
     """The ``:param name: meaning`` lines of a docstring."""
     found: dict[str, str] = {}
-    for match in re.finditer(r"^:param (\w+): (.*?)(?=^:|^\S|\n\n|\Z)", inspect.cleandoc(doc), re.DOTALL | re.MULTILINE):
+    for match in re.finditer(
+        r"^:param (\w+): (.*?)(?=^:|^\S|\n\n|\Z)", inspect.cleandoc(doc), re.DOTALL | re.MULTILINE
+    ):
         found[match[1]] = text(" ".join(match[2].split()))
     return found
 

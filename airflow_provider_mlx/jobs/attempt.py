@@ -48,29 +48,29 @@ class ActiveAttempt:
         check_request(found.request_digest, self.record, str(self.ledger.identity))
         return found.status
 
-    def show_log(self, *, to_its_end: bool) -> None:
-        """
-        Pass on what the job has printed since the last look.
-
-        :raises BackendUnavailable: the log cannot be read now.
-        """
+    def show_log(self, say: Callable[[str], None], *, to_its_end: bool) -> None:
+        """Pass on what the job has printed since the last look; what cannot be read now may be read next time."""
         chunks = 0
         while to_its_end or chunks < _CHUNKS_AT_ONCE:
-            chunk = self.backend.read_log(self.handle, self.cursor)
+            try:
+                chunk = self.backend.read_log(self.handle, self.cursor)
+            except BackendUnavailable as error:
+                if to_its_end:
+                    say(f"the end of the job's log cannot be read: {error}")
+                return
             self.log.add(chunk.lines)
             if chunk.cursor == self.cursor:
                 return
             self.cursor = chunk.cursor
             chunks += 1
 
-    def keep_log(self) -> None:
-        """
-        Put the whole log beside the result; of a job whose log is gone, what an earlier try has kept stays.
-
-        :raises BackendUnavailable: the artifact store gave no answer.
-        """
-        if self.log.has_lines:
-            self.log.save(self.ledger.write_log)
+    def keep_log(self, say: Callable[[str], None]) -> None:
+        """Put the whole log beside the result; of a job whose log is gone, what an earlier try has kept stays."""
+        try:
+            if self.log.has_lines:
+                self.log.save(self.ledger.write_log)
+        except BackendUnavailable as error:
+            say(f"the log could not be kept: {error}")
 
     def stop(self, reason: str, now: datetime) -> None:
         """

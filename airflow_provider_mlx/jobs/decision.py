@@ -101,6 +101,17 @@ def on_arrival(seen: Arrival) -> Move:
     return ARRIVAL[seen.state, seen.ledger]
 
 
+def why_again(seen: Arrival, attempt: int) -> str:
+    """Why a new attempt starts, in a sentence for the task's log."""
+    if not seen.recorded:
+        return f"attempt {attempt} was never submitted: a new one starts"
+    if seen.stop_requested:
+        return f"attempt {attempt} was stopped: a new one starts"
+    if seen.cleared:
+        return f"attempt {attempt} is from before the task was cleared: a new one starts"
+    return f"attempt {attempt} is over ({seen.state.value}): a new one starts"
+
+
 class Watch(enum.Enum):
     """What the watching loop does next."""
 

@@ -28,6 +28,7 @@ from .decision import (
     on_arrival,
     on_kill,
     while_watching,
+    why_again,
 )
 from .failures import describe_job, explain, lost, result_missing
 from .ledger import AttemptLedger, AttemptRecord, Ledger
@@ -113,7 +114,9 @@ class StepLife:
             arrival, handle = self._look(latest, record, backend)
             move = on_arrival(arrival)
             if move is Move.NEXT_ATTEMPT or record is None or backend is None:
-                self._ports.say(_why_again(arrival, latest.attempt))
+                self._ports.say(why_again(arrival, latest.attempt))
+                if record is not None and not arrival.submitted:  # its writer may only be frozen
+                    self._patiently("write the ledger", lambda: self._supersede(latest))
                 return self._start(latest.attempt + 1)
             if move is not Move.WAIT:
                 return self._take_over(move, latest, record, backend, handle)
@@ -170,6 +173,9 @@ class StepLife:
         self._ports.publish_link(backend.link(active.handle))
         return active
 
+    def _supersede(self, ledger: AttemptLedger) -> None:
+        ledger.request_stop(reason="superseded", now=self._ports.now())
+
     # --- starting ------------------------------------------------------------------------------------------------
 
     def _start(self, number: int, *, target: int = 0, deadline: datetime | None = None) -> ActiveAttempt:
@@ -198,7 +204,20 @@ class StepLife:
             return active
 
     def _submit(self, active: ActiveAttempt) -> None:
-        """After an ambiguous failure: find first, never submit blindly."""
+        """
+        After an ambiguous failure: find first, never submit blindly.
+
+        This process may have been frozen since the attempt was recorded, and a later try may have gone on without it.
+        """
+        known = self._patiently("read the ledger", active.ledger.read_handle)
+        if known is not None:
+            active.handle = known
+            return
+        if self._patiently("read the ledger", active.ledger.read_stop_request) is not None:
+            raise JobCancelled(
+                f"attempt {active.ledger.attempt} was stopped by a later try while this worker was away",
+                job=str(self._ledger.identity), remedy="nothing was submitted; the later try goes on",
+            )  # fmt: skip
         backend, record, asked = active.backend, active.record, False
 
         def found_or_submitted() -> JobHandle:
@@ -226,7 +245,7 @@ class StepLife:
         pause, said, stop_until = FIRST_LOOK_SECONDS, "", None
         while True:
             status = active.status()
-            self._show_log(active, to_its_end=status.state.finished)
+            active.show_log(self._ports.say, to_its_end=status.state.finished)
             if status.reason and status.reason != said and not status.state.finished:
                 self._ports.say(f"waiting: {status.reason}")
             said = status.reason
@@ -248,13 +267,6 @@ class StepLife:
             self._ports.pause(pause)
             pause = min(pause * 1.3, LONGEST_LOOK_SECONDS)
 
-    def _show_log(self, active: ActiveAttempt, *, to_its_end: bool) -> None:
-        try:
-            active.show_log(to_its_end=to_its_end)
-        except BackendUnavailable as error:
-            if to_its_end:
-                self._ports.say(f"the end of the job's log cannot be read: {error}")
-
     # --- ending --------------------------------------------------------------------------------------------------
 
     def _failure(self, active: ActiveAttempt, status: JobStatus) -> MlxError | None:
@@ -264,7 +276,7 @@ class StepLife:
         ending = ENDINGS[status.state, self._ledger_says(active.ledger)]
         if ending is Ending.COLLECT:
             return None
-        self._keep_log(active)
+        active.keep_log(self._ports.say)
         job, url, number = self._describe(active), active.backend.link(active.handle), active.ledger.attempt
         if ending is Ending.LOST:
             return lost(status, job=job, attempt=number)
@@ -294,7 +306,7 @@ class StepLife:
 
     def _collect(self, active: ActiveAttempt) -> Collected:
         collected = self._patiently("read the result", lambda: collect(active.ledger, active.record))
-        self._keep_log(active)
+        active.keep_log(self._ports.say)
         self._patiently("write the ledger", lambda: self._claim(active))
         active.forget(self._ports.say)
         return collected
@@ -304,12 +316,6 @@ class StepLife:
         active.ledger.claim(
             try_number=facts.try_number, max_tries=facts.max_tries, ti_id=facts.ti_id, now=self._ports.now()
         )
-
-    def _keep_log(self, active: ActiveAttempt) -> None:
-        try:
-            active.keep_log()
-        except BackendUnavailable as error:
-            self._ports.say(f"the log could not be kept: {error}")
 
     # --- being asked to end --------------------------------------------------------------------------------------
 
@@ -382,13 +388,3 @@ class StepLife:
         return describe_job(
             self._ledger.identity, attempt=active.ledger.attempt, backend=active.record.backend, job=active.record.job
         )
-
-
-def _why_again(seen: Arrival, attempt: int) -> str:
-    if not seen.recorded:
-        return f"attempt {attempt} was never submitted: a new one starts"
-    if seen.stop_requested:
-        return f"attempt {attempt} was stopped: a new one starts"
-    if seen.cleared:
-        return f"attempt {attempt} is from before the task was cleared: a new one starts"
-    return f"attempt {attempt} is over ({seen.state.value}): a new one starts"

@@ -316,7 +316,8 @@ class BackendContract:
     def test_log_lines_arrive_whole_in_order_and_once(self, backend: Backend, root: str, started: Any) -> None:
         step = ContractStep(_TALKS, arguments={"count": 40, "long": 100_000})
         handle = started(step)
-        cursor, live, points, over = "", [], [("", 0)], False
+        live: list[str] = []
+        cursor, points, over = "", [("", 0)], False
         while True:
             found = backend.find(handle.name)
             assert found is not None

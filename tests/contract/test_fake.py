@@ -1,4 +1,4 @@
-"""The contract suite on the smallest backend that keeps it: what the suite asks for is what a backend needs, no more."""
+"""The contract suite on the smallest backend that keeps it: the suite asks for what a backend needs, and no more."""
 
 from __future__ import annotations
 

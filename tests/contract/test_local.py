@@ -1,10 +1,11 @@
-"""The contract suite on the local backend: with a file system as artifact root, and with S3, from and to which it stages."""
+"""The contract suite on the local backend: with a file system as artifact root, and with S3, which it stages."""
 
 from __future__ import annotations
 
 import os
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.contract.conftest import CONN_ID
 
 
 class TestLocal(BackendContract):
-    cannot = {
+    cannot: ClassVar = {
         "gpu": "a process of the worker cannot reserve a GPU → use a target on a cluster, or `on_unsupported: warn`",
         "nodes": "there is one host → use a target that runs TrainJobs or SageMaker training jobs",
         "launcher": "torchrun needs a cluster's rendezvous → use a target that runs TrainJobs",

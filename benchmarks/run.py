@@ -1,0 +1,30 @@
+"""``make bench``: us and a peer in one run on one machine, one ratio per line. No test asserts a time."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from . import frames, overhead, parsing
+
+
+def main() -> None:
+    """Run the chosen benchmarks; all of them by default."""
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("names", nargs="*", choices=["parsing", "overhead", "frames", []], default=[])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--mebibytes", type=int, nargs="*", default=[256, 1024], help="sizes of the frames")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mlx-bench-") as folder:
+        work = Path(folder)
+        if not chosen.names or "parsing" in chosen.names:
+            parsing.run(work, runs=chosen.runs)
+        if not chosen.names or "overhead" in chosen.names:
+            overhead.run(work, runs=chosen.runs)
+        if not chosen.names or "frames" in chosen.names:
+            frames.run(work, sizes=chosen.mebibytes, runs=max(1, chosen.runs // 2))
+
+
+if __name__ == "__main__":
+    main()
