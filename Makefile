@@ -60,7 +60,7 @@ $(UV): requirements/bootstrap.txt
 	@touch $@
 
 .venv/.ready: $(UV) requirements/dev.txt pyproject.toml
-	$(UV) venv -q --clear --python $(PYTHON) .venv
+	test -x .venv/bin/python || $(UV) venv -q --python $(PYTHON) .venv
 	$(UV) pip install -q --python .venv --require-hashes -r requirements/dev.txt
 	$(UV) pip install -q --python .venv --no-deps --no-build-isolation -e .
 	@touch $@

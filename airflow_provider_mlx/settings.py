@@ -46,11 +46,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "description": "JSON results up to this size (KiB) are pushed to XCom as they are; larger ones as references.",
         "type": "integer", "default": "48", "example": None,
     },
-    "deferrable": {
-        "description": "Whether steps leave their worker slot while they wait, where the backend allows: `true`, "
-        "`false`, or empty for `[operators] default_deferrable`, else true.",
-        "type": "string", "default": "", "example": "false",
-    },
     "heartbeat_seconds": {
         "description": "How often a job says that it lives, in its log.",
         "type": "integer", "default": "30", "example": None,

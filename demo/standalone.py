@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,10 @@ class Standalone:
         errors = [error["stack_trace"] for error in self.ask("importErrors")["import_errors"]]
         raise RuntimeError(f"Airflow does not know the DAG {dag_id}; import errors: {errors or 'none'}")
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a run; its id."""
-        run = self.ask(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, dated: bool = True) -> str:
+        """Start a run, with the present as its logical date, as the trigger form does; its id."""
+        now = datetime.now(UTC).isoformat() if dated else None
+        run = self.ask(f"dags/{dag_id}/dagRuns", {"logical_date": now, "conf": dict(conf or {})})
         return str(run["dag_run_id"])
 
     def wait_for_run(
@@ -174,8 +176,7 @@ class Standalone:
     def task_log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1) -> str:
         """A task's log as text."""
         place = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}?map_index={map_index}"
-        content = self.ask(place)["content"]
-        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+        return "\n".join(text_of(line) for line in self.ask(place)["content"])
 
     def _healthy(self) -> bool:
         try:
@@ -184,6 +185,18 @@ class Standalone:
         except (OSError, ValueError):
             return False
         return bool(health["scheduler"]["status"] == "healthy")
+
+
+def text_of(line: Any) -> str:
+    """A log line as text, with the exceptions that Airflow keeps beside it: type, message, and the last frames."""
+    if not isinstance(line, dict):
+        return str(line)
+    lines = [str(line.get("event", line))]
+    for error in line.get("error_detail") or ():
+        frames = error.get("frames") or ()
+        lines += [f"  {frame['filename']}:{frame['lineno']}, in {frame['name']}" for frame in frames[-3:]]
+        lines.append(f"{error.get('exc_type')}: {error.get('exc_value')}")
+    return "\n".join(lines)
 
 
 def free_port() -> int:

@@ -116,8 +116,9 @@ def operator() -> str:
     return (
         "\n# Fields of a step\n\n"
         "`MlxStepOperator(task_id=…, …)` takes the fields below and those of every Airflow operator (`retries`, "
-        "`pool`, `execution_timeout`, …). `@task.mlx(…)`, and `mlx_task`, which is the same with types that editors see, take "
-        "those marked in the column *decorator*; their arguments are the function's own. Every field may be left out. "
+        "`pool`, `execution_timeout`, …). `@task.mlx(…)`, and `mlx_task`, which is the same with types that editors "
+        "see, take those marked in the column *decorator*; their arguments are the function's own. Every field may be "
+        "left out. "
         "Templated fields are rendered by Airflow before the step is planned.\n\n"
         + table(("field", "type", "templated", "decorator", "meaning"), rows)
         + "\nThe decorator also takes `multiple_outputs`, as every `@task` does.\n\n"

@@ -37,9 +37,12 @@ def get_commands() -> list[Any]:
 def _plan(arguments: Any) -> None:
     from airflow_provider_mlx.exceptions import MlxError
 
+    from .output import logs_on_stderr
     from .plan import run_plan
 
     try:
-        print(run_plan(arguments))
+        with logs_on_stderr():
+            answer = run_plan(arguments)
     except MlxError as error:
         raise SystemExit(f"{error.reason}: {error}") from None
+    print(answer)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from airflow_provider_mlx.exceptions import MlxError
 
+from .output import logs_on_stderr
 from .plan import add_plan_arguments, run_plan
 
 
@@ -29,8 +30,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; 0 is success, 1 a refusal (its sentence is on standard error), 2 a wrong command line."""
     chosen = parser().parse_args(arguments)
     try:
-        print(chosen.run(chosen))
+        with logs_on_stderr():
+            answer = chosen.run(chosen)
     except MlxError as error:
         print(f"{error.reason}: {error}", file=sys.stderr)
         return 1
+    print(answer)
     return 0

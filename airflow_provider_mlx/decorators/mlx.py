@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from airflow_provider_mlx.exceptions import InvalidStep
-from airflow_provider_mlx.operators.arguments import CONTEXT_NAMES, check_signature, static_argument
+from airflow_provider_mlx.operators.arguments import CONTEXT_NAMES, signature_problems, static_argument
 from airflow_provider_mlx.operators.step import FunctionStepOperator, renamed_resources
 from airflow_provider_mlx.step.return_types import return_type_problems
 from airflow_provider_mlx.step.source import slice_callable
@@ -47,18 +47,31 @@ class MlxDecoratedOperator(DecoratedOperator, FunctionStepOperator):
         op_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        cut = slice_callable(python_callable)
-        check_signature(python_callable, airflow_names=KNOWN_CONTEXT_KEYS, where=cut.origin)
-        if problems := return_type_problems(cut.return_type):
-            raise InvalidStep(
-                f"step `{python_callable.__name__}` returns what no codec takes", problems, where=cut.origin
-            )
+        check_function(python_callable)
         super().__init__(
             python_callable=python_callable,
             op_args=static_argument(list(op_args or ())),
             op_kwargs=_with_context_names(python_callable, static_argument(dict(op_kwargs or {})), len(op_args or ())),
             **kwargs,
         )
+
+
+def check_function(function: Callable[..., Any]) -> None:
+    """
+    Refuse what is wrong with a step's function: its code, its parameters, its return type.
+
+    :raises InvalidStep: all problems at once.
+    """
+    problems = signature_problems(function, airflow_names=KNOWN_CONTEXT_KEYS)
+    try:
+        cut = slice_callable(function)
+    except InvalidStep as error:
+        if not problems:
+            raise
+        raise InvalidStep(error.what, [*error.problems, *problems], where=error.where) from None
+    problems += return_type_problems(cut.return_type)
+    if problems:
+        raise InvalidStep(f"step `{function.__name__}` cannot run as a job", problems, where=cut.origin)
 
 
 class MlxTaskDecorator(TaskDecorator[Any, Any, Any]):

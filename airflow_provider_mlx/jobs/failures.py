@@ -8,6 +8,7 @@ from typing import Any, Final
 from airflow_provider_mlx import exceptions
 from airflow_provider_mlx.backends.base import JobStatus, State
 from airflow_provider_mlx.exceptions import Disposition, MlxError
+from airflow_provider_mlx.runtime.protocol import EXIT_TAMPERED
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
 REASONS: Final[Mapping[str, type[MlxError]]] = {
@@ -19,6 +20,13 @@ REASONS: Final[Mapping[str, type[MlxError]]] = {
 
 
 _OWN_CODE: Final = "the traceback in the log above has the lines of the DAG file; fix the step and clear the task"
+
+
+_TAMPERED: Final = "the job refused to start: its bundle or context is not the one that was submitted"
+_TAMPERED_REMEDY: Final = (
+    "the log has both digests: somebody wrote to the artifact root; remove that object, look at who may write there, "
+    "and clear the task"
+)
 
 
 def describe_job(identity: TaskInstanceIdentity, *, attempt: int, backend: str, job: str) -> str:
@@ -50,7 +58,7 @@ def from_error(
     kind = REASONS.get(str(error.get("reason")), exceptions.StepFailed)
     name, message = str(error.get("type") or ""), str(error.get("message") or "")
     said = ": ".join(part for part in (name, message) if part) or "it left no message"
-    own_code = kind is exceptions.StepFailed
+    own_code = kind is exceptions.StepFailed and name != "StepFailed"  # else it is the runtime that refuses
     what = f"the step failed in its own code: {said}" if own_code else message or said
     remedy = str(error.get("remedy") or "") or (_OWN_CODE if own_code else "")
     # The traceback is in the log already, mapped to the DAG file: repeating its end would hide the sentence.
@@ -73,7 +81,9 @@ def from_status(
         return _build(exceptions.JobCancelled, f"the job was stopped{said}", job=job, url=url, attempt=attempt,
                       log_tail=log_tail, remedy="clear the task to run it again")  # fmt: skip
     kind = REASONS.get(status.failure or "", exceptions.StepFailed)
-    if kind.disposition is Disposition.NEXT_ATTEMPT:
+    if status.exit_code == EXIT_TAMPERED and status.failure is None:
+        kind, what, remedy = exceptions.ArtifactError, _TAMPERED, _TAMPERED_REMEDY
+    elif kind.disposition is Disposition.NEXT_ATTEMPT:
         what, remedy = (
             f"the backend took the job away{said}",
             "another attempt follows if `preemptions` or `retries` allow",

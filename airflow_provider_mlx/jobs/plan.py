@@ -23,7 +23,7 @@ from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.stacks.policy import PolicyQuestion, check_policy
 from airflow_provider_mlx.stacks.resolution import ResolvedStep
 from airflow_provider_mlx.stacks.stack import PolicyRule, Target
-from airflow_provider_mlx.step.bundle import Bundle, build_bundle, runtime_files
+from airflow_provider_mlx.step.bundle import Bundle, step_bundle
 from airflow_provider_mlx.step.definition import StepDefinition
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 from airflow_provider_mlx.step.resources import Resources
@@ -113,8 +113,7 @@ class Planner:
         """The code, the same for every attempt and target."""
         if self.definition.payload is None:
             return None
-        user = {f"source/{path}": data for path, data in self.definition.files.items()}
-        return build_bundle({**runtime_files(), **user})
+        return step_bundle(self.definition.source, self.definition.files)
 
     def check(self) -> None:
         """
@@ -140,7 +139,7 @@ class Planner:
         target = self.resolved.targets[target_index]
         backend = self._backend(target)
         spec, context = self._spec(number, target, backend)
-        problems, warnings, resources = self._honoured(backend, spec)
+        problems, warnings, resources = self._honoured(backend, spec, target)
         spec = replace(spec, resources=resources)
         problems += (
             backend.problems(spec)
@@ -255,9 +254,9 @@ class Planner:
 
     # --- refusals ------------------------------------------------------------------------------------------------
 
-    def _honoured(self, backend: Backend, spec: JobSpec) -> tuple[list[Problem], list[str], Resources]:
+    def _honoured(self, backend: Backend, spec: JobSpec, target: Target) -> tuple[list[Problem], list[str], Resources]:
         """What the backend cannot honour: problems, or warnings and resources without it where the stack says so."""
-        asked = asked_fields(spec)
+        asked = asked_fields(spec) | asked_of_target(target)
         refused = {name: reason for name, reason in backend.cannot.items() if name in asked}
         why = {name: reason.partition(" → ") for name, reason in refused.items()}
         if self.resolved.on_unsupported == "warn":
@@ -341,6 +340,16 @@ def asked_fields(spec: JobSpec) -> dict[str, Any]:
     if spec.image is not None:
         asked["image"] = spec.image
     return asked
+
+
+def asked_of_target(target: Target) -> dict[str, Any]:
+    """The common fields of a target that a backend without a queue or spot cannot honour."""
+    fields = {
+        "max_queue": target.max_queue,
+        "give_up_pending_after": target.give_up_pending_after,
+        "on_demand_fallback": target.on_demand_fallback if target.on_demand_fallback != "never" else None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _package_name(requirement: str) -> str:

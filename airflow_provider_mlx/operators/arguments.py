@@ -36,19 +36,15 @@ WAYS_OUT: Final[Mapping[str, str]] = {
     "dag_run": 'ask for `run_id` or `conf`, or pass `"{{ dag_run.run_type }}"`',
     "macros": 'pass a rendered template, as `"{{ macros.ds_add(ds, 1) }}"`',
     "conn": "name the secret under `secrets=`, or pass a rendered field that is no secret",
-    "outlet_events": "return a value: its artifact's uri, digest and metrics go to the outlets' events",
+    "outlet_events": "emit the event in a plain task after the step, from what the step returned",
     "inlet_events": "read them in a plain task and pass what you need",
     "triggering_asset_events": "read them in a plain task and pass what you need",
 }
 """Context names that hold live Airflow objects; a job runs apart from Airflow."""
 
 
-def check_signature(function: Callable[..., Any], *, airflow_names: Iterable[str], where: str) -> None:
-    """
-    Refuse parameters that a job cannot have.
-
-    :raises InvalidStep: all of them at once.
-    """
+def signature_problems(function: Callable[..., Any], *, airflow_names: Iterable[str]) -> list[Problem]:
+    """The parameters that a job cannot have."""
     problems = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
@@ -63,8 +59,7 @@ def check_signature(function: Callable[..., Any], *, airflow_names: Iterable[str
         elif name in airflow_names and name not in CONTEXT_NAMES:
             way = WAYS_OUT.get(name, "read it in a plain task and pass what you need as an argument")
             problems.append(Problem("it is a live object of Airflow, and the step runs apart from Airflow", way, name))
-    if problems:
-        raise InvalidStep(f"step `{function.__name__}` asks for what a job cannot have", problems, where=where)
+    return problems
 
 
 def plain_params(params: Any) -> dict[str, Any]:
@@ -75,13 +70,32 @@ def plain_params(params: Any) -> dict[str, Any]:
 def fill_context(
     function: Callable[..., Any] | None, given: Mapping[str, Any], context: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The arguments, with the context names of the signature that the caller left out."""
-    filled = dict(given)
+    """
+    The arguments, with the context names of the signature that the caller left out.
+
+    :raises InvalidStep: the run does not have one of them, and the parameter has no default.
+    """
+    filled, problems = dict(given), []
     if function is None:
         return filled
-    for name in inspect.signature(function).parameters:
-        if name in CONTEXT_NAMES and filled.get(name) is None:
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in CONTEXT_NAMES or filled.get(name) is not None:
+            continue
+        try:
             filled[name] = CONTEXT_NAMES[name](context)
+        except KeyError:  # Airflow 3 leaves `ds` and `ts` out of a run that was triggered without a logical date
+            if parameter.default is inspect.Parameter.empty:
+                problems.append(
+                    Problem(
+                        "this run was triggered without a logical date, so it has none",
+                        "trigger it with a logical date, give the parameter a default, or ask for `run_id`",
+                        field=name,
+                    )
+                )
+            else:
+                filled[name] = parameter.default
+    if problems:
+        raise InvalidStep("the run does not have what the step's parameters ask for", problems)
     return filled
 
 

@@ -11,14 +11,16 @@ from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.runtime.protocol import Payload
 from airflow_provider_mlx.step.bundle import SLICE_MODULE
 from airflow_provider_mlx.step.packages import collect_folder, collect_packages, find_local_modules
+from airflow_provider_mlx.step.slicing import SourceSlice
 from airflow_provider_mlx.step.source import slice_callable
 
 
 @dataclass(frozen=True)
 class ShippedPayload:
-    """What to run, and the user's files by their path on the job's ``sys.path``."""
+    """What to run, the slice of a DAG file, and further files by their path on the job's ``sys.path``."""
 
     payload: Payload | None = None
+    source: SourceSlice | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     command: tuple[str, ...] | None = None
     return_type: str | None = None
@@ -38,14 +40,13 @@ def function_payload(
     search = _search(dag_file, root)
     files = find_local_modules(cut.modules, search, optional=cut.annotation_modules)
     files |= collect_packages(include, search=search)
-    files[f"{SLICE_MODULE}.py"] = cut.text.encode()
     line = cut.lines[-1][1] if cut.lines else 0
     return ShippedPayload(
         payload=Payload(
             kind="function", module=SLICE_MODULE, function=cut.function, origin=cut.origin,
             lines=[list(run) for run in cut.lines],
         ),
-        files=files, return_type=cut.return_type, warnings=cut.warnings,
+        source=cut, files=files, return_type=cut.return_type, warnings=cut.warnings,
         origin=f"{cut.origin}:{function.__code__.co_firstlineno if hasattr(function, '__code__') else line}",
     )  # fmt: skip
 
@@ -62,7 +63,7 @@ def entrypoint_payload(entrypoint: str, *, dag_file: str, root: str | None, incl
         raise InvalidStep(f"`{entrypoint}` is no entry point", [Problem("it must be package.module:function", "")])
     search = _search(dag_file, root)
     files = find_local_modules(frozenset({module}), search) | collect_packages(include, search=search)
-    return ShippedPayload(Payload(kind="function", module=module, function=function), files, origin=entrypoint)
+    return ShippedPayload(Payload(kind="function", module=module, function=function), files=files, origin=entrypoint)
 
 
 def script_payload(
@@ -84,7 +85,7 @@ def script_payload(
     files = collect_folder(folder) if source else {Path(script).name: file.read_bytes()}
     path = Path(script).as_posix() if source else Path(script).name
     files |= collect_packages(include, search=_search(dag_file, root))
-    return ShippedPayload(Payload(kind="script", path=path, argv=list(argv)), files, origin=script)
+    return ShippedPayload(Payload(kind="script", path=path, argv=list(argv)), files=files, origin=script)
 
 
 def command_payload(command: Sequence[str]) -> ShippedPayload:

@@ -32,8 +32,9 @@ def push_results(collected: Collected, ti: Any, *, mapped_over: bool, multiple_o
         reference must never be taken for data.
     """
     output = collected.outputs.get(RETURN_VALUE, CollectedOutput(None, inline=True))
-    if not output.inline and (mapped_over or multiple_outputs):
-        raise _not_inline(output, mapped_over=mapped_over)
+    large = [item for item in collected.outputs.values() if not item.inline]
+    if (not output.inline and mapped_over) or (large and multiple_outputs):
+        raise _not_inline(large[0], mapped_over=mapped_over)
     if multiple_outputs and not isinstance(output.value, Mapping):
         raise InvalidStep(
             f"`multiple_outputs` splits a dict, and the step returned a {type(output.value).__name__}",

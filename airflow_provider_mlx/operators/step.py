@@ -114,6 +114,8 @@ class MlxStepOperator(BaseOperator):
         try:
             return run_step(self, context, killed=self._killed)
         except MlxError as error:
+            if not (error.where or error.job):
+                error.job = f"step `{self.task_id}` of `{context['dag'].dag_id}`"
             raise as_airflow_error(error) from error.__cause__
 
     def on_kill(self) -> None:

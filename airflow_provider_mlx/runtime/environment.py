@@ -133,7 +133,8 @@ def _install_with_uv(folder: Path, choice: Choice, image: Mapping[str, str], uv:
         "--constraint", str(folder / "constraints.txt"), "--find-links", str(_image_wheels(folder / "image-wheels")),
         "--output-file", str(resolved), str(requirements),
     ]  # fmt: skip
-    _checked(run, command, "the requirements cannot be met together with the image's packages")
+    together = " together with the image's packages" if image else ""
+    _checked(run, command, f"the requirements cannot be met{together}")
     missing = folder / "missing.txt"
     options = [line for line in choice.lines if line.startswith("-") and not line.startswith(("-r", "-c", "-e"))]
     lines = [line for line in resolved.read_text().splitlines() if line.strip() and not _in_image(line, image)]

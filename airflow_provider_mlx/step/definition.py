@@ -9,6 +9,7 @@ from typing import Any
 from airflow_provider_mlx.runtime.protocol import Arguments, Payload
 
 from .resources import Resources
+from airflow_provider_mlx.step.slicing import SourceSlice
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class StepDefinition:
     One step.
 
     :param payload: what the runtime runs; ``None`` for a container command.
-    :param files: the user's code by its path in the bundle.
+    :param source: the slice of a DAG file's function.
+    :param files: further files of the user's, by their path on the job's ``sys.path``.
     :param command: a container's command.
     :param arguments: in wire form.
     :param requirements: what must be installed besides the image's packages.
@@ -31,6 +33,7 @@ class StepDefinition:
     """
 
     payload: Payload | None = None
+    source: SourceSlice | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     command: tuple[str, ...] | None = None
     image: str | None = None

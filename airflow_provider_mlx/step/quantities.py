@@ -13,7 +13,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 _QUANTITY: Final = re.compile(
-    r"(?P<number>[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+))(?P<suffix>([eE][+-]?[0-9]{1,2})|[numkMGTPE]i?|)"
+    r"(?P<number>[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+))(?P<suffix>([eE][+-]?[0-9]{1,2})|[numkKMGTPE]i?|)"
 )
 
 _SUFFIXES: Final[Mapping[str, Decimal]] = {
@@ -35,13 +35,12 @@ def parse_quantity(text: str | float) -> Decimal:
     :raises ValueError: it is not a quantity, it is negative, or over Kubernetes' largest, 2⁶³ - 1.
     """
     match = _QUANTITY.fullmatch(str(text).strip())
-    if match is None or (suffix := match["suffix"]) in ("ni", "ui", "mi", "ki"):
+    if match is None or ((suffix := match["suffix"]).isalpha() and suffix not in _SUFFIXES):
         raise ValueError(f"{text!r} is not a quantity; write it as Kubernetes does, like 500m, 2, 16Gi or 1.5G")
     number = Decimal(match["number"])
     if number < 0:
         raise ValueError(f"{text!r} is negative")
-    exponent = suffix[:1] in ("e", "E") and len(suffix) > 1
-    amount = number * (Decimal(f"1{suffix}") if exponent else _SUFFIXES[suffix])
+    amount = number * (_SUFFIXES[suffix] if suffix in _SUFFIXES else Decimal(f"1{suffix}"))
     if amount > _LARGEST:
         raise ValueError(f"{text!r} is more than Kubernetes can say (2⁶³ - 1)")
     return amount

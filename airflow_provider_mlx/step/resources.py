@@ -191,6 +191,8 @@ def parse_gpu(value: float | str) -> Gpu:
         raise ValueError(f"{value!r} is not a GPU; write 2, 0.5, L4 or L4:2") from None
     if not 0 <= number < 1_000 or (number > 1 and number != int(number)):
         raise ValueError(f"{count} GPUs cannot be had; ask for a whole number, or for a share below 1")
+    if not model and ":" in str(value):
+        raise ValueError(f"{value!r} is not a GPU; write 2, 0.5, L4 or L4:2")
     if model and not _GPU_MODEL.fullmatch(model):
         raise ValueError(f"{model!r} is no name of a GPU model; write it like L4, A100-80GB or H100")
     return Gpu(number, model or None)

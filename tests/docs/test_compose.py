@@ -156,6 +156,17 @@ def test_the_stack_file_loads_and_uses_the_connection_that_compose_makes():
     assert all(target.refusal is None for targets in stack.targets.values() for target in targets)
 
 
+def test_the_stacks_of_the_examples_stand_beside_the_deployments():
+    examples = ROOT / "dags_examples"
+    stacks = load_stacks(
+        deployment_files=[ROOT / "deploy" / "mlx_stacks.yaml"], dag_file=examples / "with_stacks" / "switch_stack.py",
+        bundle_root=examples, bundle_stacks=SERVICES["scheduler"]["environment"]["AIRFLOW__MLX__BUNDLE_STACKS"],
+        backend_settings={"local": backend_class("local").settings_model}, local_root="file:///opt/airflow/mlx",
+    )  # fmt: skip
+    assert stacks.default == "compose"
+    assert stacks.stack("laptop").artifacts.root == "file:///opt/airflow/mlx"
+
+
 def test_the_configuration_of_marquez_parses_and_fits():
     config = yaml.safe_load((ROOT / "deploy" / "marquez.yml").read_text(encoding="utf-8"))
     ports = {connector["port"] for connector in config["server"]["applicationConnectors"]}

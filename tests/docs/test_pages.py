@@ -113,6 +113,22 @@ def test_the_line_of_the_readmes_planted_bug_is_the_files():
     assert lines[number - 1].strip() == "seen = flowers[:100]"
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/guides/failures.md"])
+def test_the_error_that_a_page_shows_is_what_the_code_says(page):
+    from airflow_provider_mlx.jobs.failures import describe_job, from_error
+    from airflow_provider_mlx.step.identity import TaskInstanceIdentity
+
+    step = TaskInstanceIdentity("default", "first_dag", "manual__2026-11-23T08:00:00+00:00", "train")
+    left = {
+        "reason": "StepFailed", "type": "KeyError", "message": "\"['colour'] not found in axis\"", "remedy": "",
+        "frames": [{"file": "first_dag.py", "line": 26, "function": "train", "user": True}],
+    }  # fmt: skip
+    job = describe_job(step, attempt=1, backend="local", job=step.job_name(1))
+    said = f"StepFailed: {from_error(left, job=job, attempt=1, url=None)}"
+    shown = [snippet.text.strip() for snippet in all_snippets("text") if snippet.page == page]
+    assert said in shown
+
+
 def test_every_make_target_that_a_page_names_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", makefile, re.MULTILINE))

@@ -85,6 +85,10 @@ class Run:
         """Every task's state."""
         return {name: task.state for name, task in self.tasks.items()}
 
+    def values_by_name(self) -> dict[str, Any]:
+        """Every stored value."""
+        return {f"{task}.{key}": value for (task, key), value in self.values.items()}
+
     def tail(self, lines: int = 80) -> str:
         """States and the end of what was printed."""
         return "\n".join([f"{self.dag_id} {self.run_id}: {self.state} {self.states()}", *self.log.splitlines()[-lines:]])
@@ -179,8 +183,8 @@ class Home:
             log,
         )  # fmt: skip
 
-    def wait(self, dag_id: str, *, seconds: float = 240) -> Run:
-        """Wait until the DAG's last run, made by a scheduler, has ended."""
+    def wait(self, dag_id: str, *, log: Path, seconds: float = 240) -> Run:
+        """Wait until the DAG's run, made by a scheduler that prints into ``log``, has ended."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             with self._database() as database:
@@ -188,7 +192,7 @@ class Home:
             if row is not None and row[0] in ("success", "failed"):
                 break
             time.sleep(0.5)
-        return self.latest(dag_id)
+        return self.latest(dag_id, log=plain(log.read_text(errors="replace")))
 
     def _database(self) -> Any:
         return sqlite3.connect(f"file:{self.folder / 'airflow.db'}?mode=ro", uri=True, timeout=60)
@@ -235,17 +239,17 @@ class Lab:
         self.root = root
         self._runs: dict[tuple[str, str], LabRun] = {}
 
-    def start(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> LabRun:
+    def start(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, dated: bool = True) -> LabRun:
         """Trigger a run, once per session for a DAG and conf."""
         key = (dag_id, json.dumps(conf or {}, sort_keys=True))
         if key not in self._runs:
             self.airflow.wait_for_dag(dag_id)
-            self._runs[key] = LabRun(self, dag_id, self.airflow.trigger(dag_id, conf))
+            self._runs[key] = LabRun(self, dag_id, self.airflow.trigger(dag_id, conf, dated=dated))
         return self._runs[key]
 
-    def run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> LabRun:
+    def run(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, dated: bool = True) -> LabRun:
         """Trigger a run, or take the one of this session, and wait for its end."""
-        run = self.start(dag_id, conf)
+        run = self.start(dag_id, conf, dated=dated)
         run.wait()
         return run
 
@@ -309,8 +313,7 @@ def clean_environment() -> dict[str, str]:
 
 def decoded(value: Any) -> Any:
     """An XCom's value; SQLite gives numbers of Airflow 3's JSON column as numbers."""
-    found = json.loads(value) if isinstance(value, (str, bytes)) else value
-    return json.loads(found) if isinstance(found, str) and found[:1] in '"[{tfn-0123456789N' else found
+    return json.loads(value) if isinstance(value, (str, bytes)) else value
 
 
 def name_of(task_id: str, map_index: int) -> str:

@@ -53,6 +53,7 @@ from .launcher import EXIT, LEASE, LOG, PROCESS, REQUEST, STOPPED, create
 from .process import identify
 
 _LEASE_SECONDS: Final = 30.0
+_REAP_SECONDS: Final = 5.0
 _CHUNK_BYTES: Final = 1024 * 1024
 _DRAFT: Final = re.compile(r"\.[0-9a-f]{16}\.tmp")
 """What a job that was killed was writing: ``runtime/store.py`` names it so until it is whole."""
@@ -103,6 +104,9 @@ class LocalBackend(Backend):
         "shm": "/dev/shm is the host's own → leave shm out",  # noqa: S108
         "disk": "the disk is the host's own → leave disk out",
         "priority": "there is no queue → leave priority out",
+        "max_queue": "there is no queue: a job starts at once → leave it out",
+        "give_up_pending_after": "there is no queue: a job starts at once → leave it out",
+        "on_demand_fallback": "there is no spot → leave it out",
         "command": "a container command needs a container runtime → use a kubernetes target, or make it a script step",
         "image": "a process has no image → use a kubernetes target, or `requirements=`",
     }
@@ -220,7 +224,12 @@ class LocalBackend(Backend):
                 self.store.upload(path, join(request["outputs_uri"], path.relative_to(mine).as_posix()))
 
     def forget(self, handle: JobHandle) -> None:
-        """Remove the job's folder."""
+        """Remove the job's folder, and reap its launcher if it is a child of this process."""
+        lease = _read(self._folder_of(handle) / LEASE)
+        launched = _LAUNCHED.pop(lease["pid"], None) if lease else None
+        if launched is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                launched.wait(_REAP_SECONDS)  # it has written the exit status and is about to end
         shutil.rmtree(self._folder_of(handle), ignore_errors=True)
 
     @property

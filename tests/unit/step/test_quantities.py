@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
 
 import pytest
@@ -16,7 +17,8 @@ from airflow_provider_mlx.step.quantities import parse_bytes, parse_quantity
     [
         ("500m", "0.5"), ("2", "2"), (2, "2"), (0.5, "0.5"), ("1.5", "1.5"), (".5", "0.5"), ("5.", "5"), ("+1", "1"),
         ("16Gi", str(16 * 2**30)), ("1.5G", "1500000000"), ("1k", "1000"), ("1Ki", "1024"), ("1e3", "1000"),
-        ("1E3", "1000"), ("1E", str(10**18)), ("1Ei", str(2**60)), ("100n", "1e-7"), ("100u", "1e-4"), (" 1Mi ", "1048576"),
+        ("1E3", "1000"), ("1E", str(10**18)), ("1Ei", str(2**60)), ("100n", "1e-7"), ("100u", "1e-4"),
+        (" 1Mi ", "1048576"),
         ("0", "0"), ("12e-1", "1.2"),
     ],
 )  # fmt: skip
@@ -54,14 +56,12 @@ def test_less_than_a_byte_is_nothing(text):
         parse_bytes(text)
 
 
-@given(st.integers(0, 2**50), st.sampled_from(["", "k", "Ki", "m", "M", "Mi"]))
+@given(st.integers(0, 2**40), st.sampled_from(["", "k", "Ki", "m", "M", "Mi"]))
 def test_a_suffix_only_scales(number, suffix):
     assert parse_quantity(f"{number}{suffix}") == number * parse_quantity(f"1{suffix}")
 
 
 @given(st.text(max_size=12))
 def test_any_text_is_a_quantity_or_a_value_error(text):
-    try:
+    with contextlib.suppress(ValueError):
         assert parse_quantity(text) >= 0
-    except ValueError:
-        pass
