@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .artifacts.artifact import Artifact as Artifact
     from .decorators.mlx import mlx_task as mlx_task
     from .decorators.params import mlx_stack_param as mlx_stack_param
+    from .operators.artifact import Artifact as Artifact
     from .operators.step import MlxStepOperator as MlxStepOperator
     from .runtime.values import Dataset as Dataset
     from .step.resources import Resources as Resources
 
 _WHERE = {
-    "Artifact": "artifacts.artifact",
+    "Artifact": "operators.artifact",
     "Dataset": "runtime.values",
     "MlxStepOperator": "operators.step",
     "Resources": "step.resources",

@@ -12,7 +12,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-mlx",
         "name": "MLX steps",
-        "description": "Machine-learning steps that run where a stack says: locally, on Kubernetes, SageMaker or Kubeflow.",
+        "description": "Machine-learning steps that run as jobs, where a stack says.",
         "integrations": [
             {
                 "integration-name": "MLX steps",

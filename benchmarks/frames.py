@@ -21,7 +21,7 @@ from airflow_provider_mlx.step.spec import JobSpec, ObjectReference
 
 from .report import line
 
-_STEPS = '''
+_STEPS = """
 import numpy as np
 import pandas as pd
 
@@ -33,9 +33,9 @@ def make(mebibytes: int) -> pd.DataFrame:
 
 def use(table: pd.DataFrame) -> int:
     return len(table)
-'''
+"""
 
-_PEER = '''
+_PEER = """
 import json, resource, sys, time
 import numpy as np, pandas as pd
 from airflow.providers.common.io.xcom.backend import XComObjectStorageBackend as Backend
@@ -61,7 +61,7 @@ else:
     seconds = time.perf_counter() - start
     assert len(frame) == mebibytes * 1024 * 1024 // 64
 print("RESULT " + json.dumps({"seconds": seconds, "peak": peak()}))
-'''
+"""
 
 
 def run(work: Path, *, sizes: list[int], runs: int) -> None:

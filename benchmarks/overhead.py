@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .report import line
 
-_DAG = '''
+_DAG = """
 import json, sys
 from airflow.sdk import dag, task
 
@@ -39,9 +39,10 @@ def overhead():
 overhead_dag = overhead()
 if __name__ == "__main__":
     run = overhead_dag.test()
-    rows = {ti.task_id: (ti.end_date - ti.start_date).total_seconds() for ti in run.get_task_instances() if ti.state == "success"}
+    done = [ti for ti in run.get_task_instances() if ti.state == "success"]
+    rows = {ti.task_id: (ti.end_date - ti.start_date).total_seconds() for ti in done}
     print("RESULT " + json.dumps(rows))
-'''
+"""
 
 
 def run(work: Path, *, runs: int) -> None:
@@ -57,8 +58,16 @@ def run(work: Path, *, runs: int) -> None:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    subprocess.run([str(Path(sys.executable).parent / "airflow"), "db", "migrate"], cwd=folder, env=env, check=True, capture_output=True)
-    answer = subprocess.run([sys.executable, str(file)], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    subprocess.run(
+        [str(Path(sys.executable).parent / "airflow"), "db", "migrate"],
+        cwd=folder,
+        env=env,
+        check=True,
+        capture_output=True,
+    )
+    answer = subprocess.run(
+        [sys.executable, str(file)], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
     results = [text for text in answer.stdout.splitlines() if text.startswith("RESULT ")]
     if not results:
         raise SystemExit(f"the overhead DAG did not run:\n{answer.stdout[-3000:]}\n{answer.stderr[-3000:]}")

@@ -27,7 +27,9 @@ def dag_file(decorator: str) -> str:
         f"    @{decorator}\n    def step_{index}(x: int) -> int:\n        return x + {index}\n    step_{index}(1)\n"
         for index in range(10)
     )
-    head = "from airflow.sdk import dag, task\nfrom airflow_provider_mlx import Resources\n" if "mlx" in decorator else ""
+    head = (
+        "from airflow.sdk import dag, task\nfrom airflow_provider_mlx import Resources\n" if "mlx" in decorator else ""
+    )
     return f"{head or 'from airflow.sdk import dag, task'}\n@dag(schedule=None)\ndef ten():\n{steps}\nten()\n"
 
 
@@ -45,7 +47,11 @@ def run(work: Path, *, runs: int) -> None:
         for turn in range(runs + 1):
             answer = subprocess.run(
                 [sys.executable, "-c", _MEASURE, str(work / "ten.py")],
-                cwd=work, env=env, capture_output=True, text=True, check=True,
+                cwd=work,
+                env=env,
+                capture_output=True,
+                text=True,
+                check=True,
             )
             if turn:  # the first one warms the disk's cache
                 times.setdefault(name, []).append(json.loads(answer.stdout.splitlines()[-1]))

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from statistics import median
 
 
-def line(what: str, ours: Sequence[float], peer_name: str, peer: Sequence[float], *, unit: str, less_is_better: bool = True) -> None:
+def line(
+    what: str, ours: Sequence[float], peer_name: str, peer: Sequence[float], *, unit: str, less_is_better: bool = True
+) -> None:
     """Print medians with their ranges; the ratio says how many times better we are."""
     our_median, peer_median = median(ours), median(peer)
     ratio = peer_median / our_median if less_is_better else our_median / peer_median

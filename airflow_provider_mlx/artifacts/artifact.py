@@ -1,4 +1,4 @@
-"""``Artifact``: a reference with the means to read it, on Airflow's side."""
+"""A reference with the means to read it, on Airflow's side."""
 
 from __future__ import annotations
 
@@ -15,15 +15,9 @@ if TYPE_CHECKING:
     from .store import Gate, ObjectStore
 
 
-class Artifact:
+class StoredArtifact:
     """
-    An artifact that a step returned, in the hands of a plain Airflow task.
-
-    ::
-
-        @task
-        def report(table):
-            frame = Artifact.of(table).load()
+    An artifact, the store that holds it, and the gate before it.
 
     :param reference: what XCom holds.
     :param store: reads the artifact root.
@@ -34,21 +28,6 @@ class Artifact:
         self.reference = reference
         self._store = store
         self._gate = gate
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any], *, stack: str | None = None) -> Artifact:
-        """
-        The artifact that an XCom value refers to.
-
-        :param value: what a step pushed: the reference itself, or one of the entries of ``mlx_artifacts``.
-        :param stack: the stack whose root and credentials are used; by default the one that this deployment uses.
-        :raises ArtifactError: the value is no reference, or lies where this stack does not allow reading.
-        """
-        reference = read_reference(value)
-        from airflow_provider_mlx.operators.surroundings import artifact_access
-
-        store, gate = artifact_access(stack)
-        return cls(reference, store, gate)
 
     @property
     def uri(self) -> str:

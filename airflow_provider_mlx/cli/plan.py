@@ -88,17 +88,8 @@ def find_task(dag_id: str, task_id: str) -> tuple[Any, MlxStepOperator]:
 def _unmapped(task: Any) -> Any:
     """One instance of a mapped step, with the mapped arguments left open."""
     mapped = task.op_kwargs_expand_input.value if hasattr(task, "op_kwargs_expand_input") else task.expand_input.value
-    names = list(mapped) if isinstance(mapped, Mapping) else []
-    if hasattr(task, "python_callable"):
-        kwargs = {
-            **task.partial_kwargs,
-            "op_kwargs": {**task.partial_kwargs["op_kwargs"], **dict.fromkeys(names, UNKNOWN)},
-        }
-        kwargs |= {"python_callable": task.python_callable, "multiple_outputs": task.multiple_outputs}
-    else:
-        kwargs = {**task.partial_kwargs, **dict.fromkeys(names, UNKNOWN)}
-    kwargs.pop("params", None)
-    return task.operator_class(task_id=task.task_id, **{"_airflow_map_validation": True, **kwargs})
+    values = dict.fromkeys(mapped, UNKNOWN) if isinstance(mapped, Mapping) else {}
+    return task.unmap({"op_kwargs": values} if hasattr(task, "op_kwargs_expand_input") else values)
 
 
 def _context(dag: Any, task: Any, *, params: Mapping[str, Any], map_index: int) -> dict[str, Any]:

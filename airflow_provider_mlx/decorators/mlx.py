@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.operators.arguments import CONTEXT_NAMES, signature_problems, static_argument
@@ -34,7 +34,7 @@ class MlxDecoratedOperator(DecoratedOperator, FunctionStepOperator):
             if name not in ("entrypoint", "script", "source", "command", "arguments", "argv")
         ),
     )
-    template_fields_renderers = {
+    template_fields_renderers: ClassVar[dict[str, str]] = {
         **DecoratedOperator.template_fields_renderers,
         **FunctionStepOperator.template_fields_renderers,
     }
@@ -117,15 +117,12 @@ def mlx_task(python_callable: Any = None, *, multiple_outputs: bool | None = Non
     Airflow operator.
     """
     options = renamed_resources(kwargs)
-    if multiple_outputs is not None:
-        options_for_decorator = {"multiple_outputs": multiple_outputs}
-    else:
-        options_for_decorator = {}
+    said = {} if multiple_outputs is None else {"multiple_outputs": multiple_outputs}
 
     def decorate(function: Callable[..., Any]) -> Any:
         return MlxTaskDecorator(
             function=function, operator_class=MlxDecoratedOperator, kwargs=dict(options), decorator_name="task.mlx",
-            **options_for_decorator,
+            **said,
         )  # fmt: skip
 
     return decorate if python_callable is None else decorate(python_callable)

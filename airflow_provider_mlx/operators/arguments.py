@@ -88,7 +88,7 @@ def fill_context(
                 problems.append(
                     Problem(
                         "this run was triggered without a logical date, so it has none",
-                        "trigger it with a logical date, give the parameter a default, or ask for `run_id`",
+                        "trigger it with a logical date, give the parameter the default `None`, or ask for `run_id`",
                         field=name,
                     )
                 )

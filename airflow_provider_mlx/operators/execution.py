@@ -103,7 +103,8 @@ def definition_of(operator: MlxStepOperator, context: Mapping[str, Any], root: s
     payload = operator.shipped_payload(dag_file=context["dag"].fileloc, root=root)
     args, kwargs = operator.call_arguments(context)
     return StepDefinition(
-        payload=payload.payload, source=payload.source, files=payload.files, command=payload.command, image=operator.image,
+        payload=payload.payload, source=payload.source, files=payload.files, command=payload.command,
+        image=operator.image,
         arguments=to_wire(args, kwargs, masked=is_masked), requirements=tuple(operator.requirements),
         replace=tuple(operator.replace), resources=Resources.from_wire(operator.step_resources), env=operator.env,
         secrets=operator.secrets, target=operator.target or "default", stack=operator.stack,

@@ -11,7 +11,7 @@ from typing import Any, Sequence  # noqa: UP035  (Python 3.9)
 from . import protocol
 
 
-class Refusal(Exception):  # noqa: N818  (the names are those of the failures)
+class Refusal(Exception):
     """
     A failure that is not an exception of the user's code.
 

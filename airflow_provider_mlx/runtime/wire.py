@@ -24,7 +24,7 @@ FLOAT_TAG = "float/1"
 DATETIME_TAG = "datetime/1"
 
 
-class NotPlain(TypeError):  # noqa: N818
+class NotPlain(TypeError):
     """A value that the wire cannot carry; ``path`` says where in the whole it stands."""
 
     def __init__(self, value: object, path: str) -> None:

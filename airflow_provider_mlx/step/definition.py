@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_mlx.runtime.protocol import Arguments, Payload
+from airflow_provider_mlx.step.slicing import SourceSlice
 
 from .resources import Resources
-from airflow_provider_mlx.step.slicing import SourceSlice
 
 
 @dataclass(frozen=True)

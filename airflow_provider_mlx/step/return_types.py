@@ -1,4 +1,4 @@
-"""Is there a codec for what a step says that it returns? Asked when the DAG is parsed, before nine hours of training."""
+"""Is there a codec for what a step says that it returns? Asked before nine hours of training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _LEFT_TO_THE_VALUE: Final = frozenset(
         # what JSON, or the wire's tagged values, say; these types have no codec of their own
         "Mapping", "Sequence", "collections.abc.Mapping", "collections.abc.Sequence", "collections.OrderedDict",
         "typing.Mapping", "typing.Sequence", "typing.Dict", "typing.List", "typing.Tuple", "typing.Literal",
-        "datetime.datetime", "numpy.generic", "numpy.float64", "numpy.float32", "numpy.int64", "numpy.int32", "numpy.bool_",
+        "datetime.datetime", "numpy.generic", "numpy.float64", "numpy.float32", "numpy.int64", "numpy.int32",
+        "numpy.bool_",
         "airflow_provider_mlx.Dataset", "airflow_provider_mlx.Artifact",
         "airflow_provider_mlx.runtime.Dataset", "airflow_provider_mlx.runtime.Artifact",
     }

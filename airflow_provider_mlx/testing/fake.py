@@ -243,6 +243,8 @@ class FakeBackend(Backend):
             job = self.cluster.jobs.get(handle.name)
             if job is None or job.over:
                 return
+            if not handle.id:
+                raise ValueError("the fake stops jobs by their id, as most backends do; find the job first")
             if self.cluster.calls["cancel"] <= job.script.cancel_fails:
                 raise BackendUnavailable("503 from the fake: the stop request was lost")
             self.cluster.stops.append(handle.name)

@@ -1,4 +1,4 @@
-"""Two logical targets in one DAG: ``default`` and ``gpu``. What they are is said in ``mlx_stacks.yaml`` beside this file."""
+"""Two logical targets in one DAG, ``default`` and ``gpu``: what they are is said in ``mlx_stacks.yaml`` beside it."""
 
 from __future__ import annotations
 

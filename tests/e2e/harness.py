@@ -91,7 +91,9 @@ class Run:
 
     def tail(self, lines: int = 80) -> str:
         """States and the end of what was printed."""
-        return "\n".join([f"{self.dag_id} {self.run_id}: {self.state} {self.states()}", *self.log.splitlines()[-lines:]])
+        return "\n".join(
+            [f"{self.dag_id} {self.run_id}: {self.state} {self.states()}", *self.log.splitlines()[-lines:]]
+        )
 
 
 class Home:
@@ -103,7 +105,13 @@ class Home:
     """
 
     def __init__(
-        self, environment: Environment, folder: Path, dags: Path, *, local_root: Path | None, env: Mapping[str, str] = {}
+        self,
+        environment: Environment,
+        folder: Path,
+        dags: Path,
+        *,
+        local_root: Path | None,
+        env: Mapping[str, str] = {},
     ) -> None:
         environment.check()
         self.environment = environment

@@ -102,7 +102,11 @@ def test_environment_and_secrets_come_through_the_stack(finished: Callable[[str]
 
 def test_no_secret_is_written_anywhere(drive: Drive) -> None:
     drive.runs()
-    places = [*drive.home.folder.rglob("*"), *drive.home.root.glob("runs/**/*"), *drive.home.root.glob("local/jobs/**/*")]
+    places = [
+        *drive.home.folder.rglob("*"),
+        *drive.home.root.glob("runs/**/*"),
+        *drive.home.root.glob("local/jobs/**/*"),
+    ]
     files = [path for path in places if path.is_file()]
     assert len(files) > 20
     for path in files:
@@ -213,7 +217,7 @@ def test_a_clear_runs_the_code_of_now(lab: Lab, show: Callable[[Any], Any]) -> N
 def test_a_run_without_a_logical_date(lab: Lab, show: Callable[[Any], Any]) -> None:
     run = show(lab.run("undated", dated=False))
     assert run.states() == {"needs_no_day": "success", "needs_a_day": "failed"}
-    assert run.xcom("needs_no_day") == ["no day", None]
+    assert run.xcom("needs_no_day") == [None, None]
     log = run.log("needs_a_day")
     assert "ds: this run was triggered without a logical date" in log
-    assert "give the parameter a default" in log
+    assert "give the parameter the default `None`" in log

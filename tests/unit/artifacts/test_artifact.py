@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from airflow_provider_mlx.artifacts.artifact import Artifact, read_reference
+from airflow_provider_mlx.artifacts.artifact import StoredArtifact, read_reference
 from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
 from airflow_provider_mlx.exceptions import ArtifactError
 from airflow_provider_mlx.runtime.codecs import CODECS
@@ -27,7 +27,7 @@ def artifact(
         uri=uri, sha256=sha256 or hashlib.sha256(data).hexdigest(), size=len(data), codec=codec, type=kind,
         name="return_value", version="1", producer={"dag_id": "churn"},
     )  # fmt: skip
-    return Artifact(reference, STORE, Gate((allowed or root,)))
+    return StoredArtifact(reference, STORE, Gate((allowed or root,)))
 
 
 @pytest.fixture

@@ -225,6 +225,15 @@ def test_the_folder_of_a_submitter_that_died_is_used_by_the_next(backend, root):
     assert ended(backend, handle).status.state is State.SUCCEEDED
 
 
+def test_a_second_launcher_of_a_job_does_nothing(backend, root):
+    handle = start_sleeper(backend, root)
+    second = [sys.executable, "-S", launcher.__file__, str(folder_of(handle))]
+    done = subprocess.run(second, capture_output=True, timeout=10, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert backend.read_log(handle).lines.count("started") == 1
+    assert backend.find(handle.name).status.state is State.ACTIVE
+
+
 def test_a_job_whose_interpreter_is_missing_fails_with_a_reason(backend, root):
     step = ContractStep()
     request = dict(step.prepare(backend, root)) | {"python": "/no/such/python"}

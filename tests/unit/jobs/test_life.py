@@ -376,6 +376,17 @@ def test_a_squatted_name_is_a_conflict_neither_adopted_nor_deleted(world):
     assert world.stopped == []
 
 
+def test_a_clear_does_not_stop_a_job_that_is_not_ours(world):
+    world.plays(Script(sees=(RUNNING,)))
+    world.on_pause = lambda count: die()
+    run_to_death(world.life())
+    world.on_pause = None
+    world.cluster.create({"name": world.job(1), "other": 1})
+    with pytest.raises(JobConflict):
+        world.life(try_number=2, max_tries=3).run()
+    assert world.stopped == []
+
+
 def test_a_name_that_is_taken_over_while_we_watch_is_a_conflict(world):
     world.plays(Script(sees=(RUNNING,)))
     world.on_pause = lambda count: world.cluster.create({"name": world.job(1), "other": 1}) if count == 3 else None
@@ -500,6 +511,16 @@ def test_a_kill_while_the_store_is_waited_for_stops_the_job(world, phase):
     assert world.attempt(1).read_stop_request() is not None
     if "handle" in phase:
         assert world.stopped == [1]
+
+
+def test_a_kill_while_it_is_unknown_whether_the_job_exists_stops_it_if_it_does(world):
+    world.plays(Script(submit=("after",), sees=(UNREACHABLE, UNREACHABLE, UNREACHABLE, RUNNING)))
+    life = world.life()
+    world.task_state = "failed"
+    world.on_pause = lambda count: world.ports.killed.set() if count == 3 else None
+    with pytest.raises(JobCancelled, match="was asked to stop"):
+        life.run()
+    assert world.stopped == [1]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])

@@ -15,7 +15,7 @@ def undated() -> None:
         return ds
 
     @task.mlx
-    def needs_no_day(ds: str = "no day", logical_date: datetime.datetime | None = None) -> list[Any]:
+    def needs_no_day(ds: str | None = None, logical_date: datetime.datetime | None = None) -> list[Any]:
         return [ds, logical_date]
 
     needs_a_day()

@@ -26,7 +26,13 @@ def templates() -> None:
         import resource
 
         cores = len(os.sched_getaffinity(0))
-        return [os.environ["WHERE"], os.environ["MODE"], os.environ["RUN"], cores, resource.getrlimit(resource.RLIMIT_DATA)[0]]
+        return [
+            os.environ["WHERE"],
+            os.environ["MODE"],
+            os.environ["RUN"],
+            cores,
+            resource.getrlimit(resource.RLIMIT_DATA)[0],
+        ]
 
     day("{{ ds }}", {"days": ["{{ ds_nodash }}", "literal"]})
     place()
@@ -46,7 +52,10 @@ def context() -> None:
         map_index: int,
         try_number: int,
     ) -> dict[str, Any]:
-        aware = [type(moment) is datetime.datetime and moment.tzinfo is not None for moment in (logical_date, data_interval_start)]
+        aware = [
+            type(moment) is datetime.datetime and moment.tzinfo is not None
+            for moment in (logical_date, data_interval_start)
+        ]
         return {
             "ds": ds, "ts": ts, "run_id": run_id, "aware": aware, "logical_date": logical_date.isoformat(),
             "colour": params["colour"], "conf": conf, "map_index": map_index, "try_number": try_number,
@@ -92,7 +101,11 @@ def secrecy() -> None:
         import hashlib
         import os
 
-        return [hashlib.sha256(os.environ["TOKEN"].encode()).hexdigest(), os.environ["PLAIN"], "E2E_TOKEN" in os.environ]
+        return [
+            hashlib.sha256(os.environ["TOKEN"].encode()).hexdigest(),
+            os.environ["PLAIN"],
+            "E2E_TOKEN" in os.environ,
+        ]
 
     @task.mlx(secrets={"TOKEN": "token"})
     def unmapped() -> str:
