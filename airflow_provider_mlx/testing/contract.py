@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -51,6 +52,9 @@ ASKS: Final[Mapping[str, ContractStep]] = {
     "timeout": ContractStep(resources=Resources(timeout="1h")),
     "command": ContractStep(command=("true",), image="registry.invalid/image:1"),
     "image": ContractStep(image="registry.invalid/image:1"),
+    "max_queue": ContractStep(target={"max_queue": timedelta(hours=1)}),
+    "give_up_pending_after": ContractStep(target={"give_up_pending_after": timedelta(minutes=5)}),
+    "on_demand_fallback": ContractStep(target={"on_demand_fallback": "last"}),
 }
 """How a step asks for each thing that a backend may declare it cannot do."""
 

@@ -41,6 +41,7 @@ class ContractStep:
 
     :param source: a module with a function ``run``.
     :param secrets: environment variable → the backend's reference to a secret.
+    :param target: further common fields of the target, as a stack file gives them.
     """
 
     source: str = "def run():\n    return 1\n"
@@ -51,6 +52,7 @@ class ContractStep:
     resources: Resources = field(default_factory=Resources)
     command: tuple[str, ...] | None = None
     image: str | None = None
+    target: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> TaskInstanceIdentity:
@@ -85,7 +87,7 @@ class ContractStep:
         target = Target(
             name="default", backend=backend.name, where="the contract suite", settings=backend.settings,
             conn_id=backend.conn_id, image=self.image, env=self.env, resources=self.resources.to_wire(),
-            secrets={name.lower(): reference for name, reference in self.secrets.items()},
+            secrets={name.lower(): reference for name, reference in self.secrets.items()}, **self.target,
         )  # fmt: skip
         resolved = ResolvedStep(
             stack="contract", artifacts=Artifacts(root), target="default", targets=(target,), on_unsupported="error",

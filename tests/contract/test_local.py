@@ -23,6 +23,9 @@ class TestLocal(BackendContract):
         "shm": "/dev/shm is the host's own → leave shm out",
         "disk": "the disk is the host's own → leave disk out",
         "priority": "there is no queue → leave priority out",
+        "max_queue": "there is no queue: a job starts at once → leave it out",
+        "give_up_pending_after": "there is no queue: a job starts at once → leave it out",
+        "on_demand_fallback": "there is no spot → leave it out",
         "command": "a container command needs a container runtime → use a kubernetes target, or make it a script step",
         "image": "a process has no image → use a kubernetes target, or `requirements=`",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,9 +34,9 @@ def started(lab: Lab) -> Lab:
 
 
 @pytest.fixture
-def finished(started: Lab, show: Callable[[Any], Any]) -> Iterator[Callable[..., LabRun]]:
+def finished(started: Lab, show: Callable[[Any], Any]) -> Callable[..., LabRun]:
     """Waits for a run; its logs are shown if the test fails."""
-    yield lambda dag_id, conf=None: show(started.run(dag_id, conf))
+    return lambda dag_id, conf=None: show(started.run(dag_id, conf))
 
 
 def test_airflow_has_no_framework() -> None:

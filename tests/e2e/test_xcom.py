@@ -17,6 +17,7 @@ REQUESTS = (
     "passing",
     "mapping",
     "references",
+    "artifacts",
     "keys",
     "mapped_over_too_much",
     ("elsewhere", {"passing": "run:passing", "references": "run:references"}),
@@ -91,7 +92,8 @@ def test_nan_and_infinities_arrive(finished: Callable[[str], Run]) -> None:
 
 
 def test_large_json_becomes_a_reference_and_arrives_whole(finished: Callable[[str], Run]) -> None:
-    run = finished("references")
+    run = finished("artifacts")
+    assert run.state == "success"
     reference = run.xcom("large")
     assert (reference["mlx"], reference["codec"]) == ("artifact/1", "json")
     assert reference["size"] > 60 * 1024
@@ -101,13 +103,13 @@ def test_large_json_becomes_a_reference_and_arrives_whole(finished: Callable[[st
 
 
 def test_a_plain_task_loads_data_and_no_model(finished: Callable[[str], Run]) -> None:
-    run = finished("references")
+    run = finished("artifacts")
     assert run.xcom("load_text") == ["text", 50_000, "äää"]
     assert run.xcom("predict") == pytest.approx(5.0)
     refusal = run.xcom("refuse_model")
     assert "Airflow processes do not load models" in refusal
     assert "hand the reference to a step" in refusal
-    assert "a list is no artifact reference" in run.xcom("refuse_value")
+    assert "a float is no artifact reference" in run.xcom("refuse_value")
 
 
 def test_keys_of_a_dict_are_pulled_one_by_one(finished: Callable[[str], Run]) -> None:

@@ -143,3 +143,16 @@ def test_importing_the_room_imports_neither_yaml_nor_pydantic_nor_airflow():
     code = "import sys, airflow_provider_mlx.stacks; print({'yaml', 'pydantic', 'airflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_stack_of_nothing_but_local_targets_may_leave_its_artifacts_to_the_deployment(find, tmp_path):
+    (tmp_path / "bundle/mlx_stacks.yaml").write_text("stacks: {dev: {targets: {default: {backend: local}}}}")
+    assert find().stack("dev").artifacts.root == "file:///local"
+
+
+def test_a_stack_with_a_target_elsewhere_must_name_an_artifact_root(find, tmp_path):
+    (tmp_path / "bundle/mlx_stacks.yaml").write_text(
+        "stacks: {dev: {targets: {default: {backend: local}, far: {backend: kubernetes, namespace: ml}}}}"
+    )
+    with pytest.raises(InvalidStep, match="stack `dev` lacks `artifacts` → add `artifacts:`"):
+        find()

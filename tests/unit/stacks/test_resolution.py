@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - messages stand here as they are printed, one case per line
+
 from __future__ import annotations
 
 import itertools

@@ -10,6 +10,19 @@ from airflow.sdk import Asset, dag, task, task_group
 NOW = datetime.timedelta(0)
 
 
+@task_group
+def group() -> None:
+    @task.mlx(pool="small", pool_slots=1)
+    def pooled(value: int) -> int:
+        return value + 1
+
+    @task.mlx(outlets=[Asset(name="model", uri="s3://lake/model")])
+    def publish(value: int) -> int:
+        return value
+
+    publish(pooled(1))
+
+
 @dag(schedule=None)
 def flow() -> None:
     @task.mlx(retries=2, retry_delay=NOW)
@@ -45,18 +58,6 @@ def flow() -> None:
 
     @task.mlx
     def behind_a_skip(value: Any) -> None: ...
-
-    @task_group
-    def group() -> None:
-        @task.mlx(pool="small", pool_slots=1)
-        def pooled(value: int) -> int:
-            return value + 1
-
-        @task.mlx(outlets=[Asset(name="model", uri="s3://lake/model")])
-        def publish(value: int) -> int:
-            return value
-
-        publish(pooled(1))
 
     second_time()
     room = make_room().as_setup()

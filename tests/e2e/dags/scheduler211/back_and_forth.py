@@ -7,7 +7,7 @@ import datetime
 from airflow.decorators import dag, task
 
 
-@dag(schedule="@once", start_date=datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc), catchup=False)
+@dag(schedule="@once", start_date=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), catchup=False)
 def back_and_forth() -> None:
     @task.mlx
     def first() -> dict[str, int]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.linear_model import LinearRegression
 
-START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 FRAMES = ["pandas==2.*", "scikit-learn==1.7.*"]
 
 
@@ -122,6 +122,12 @@ def references() -> None:
         assert math.isnan(values[0])
         return [repr(value) for value in values]
 
+    column_sum(frame())
+    odd_floats_again(odd_floats())
+
+
+@dag(schedule=None, start_date=START)
+def artifacts() -> None:
     @task.mlx
     def large() -> list[str]:
         return [f"{number:059d}é" for number in range(1000)]  # 1,000 × 63 bytes of JSON: above 48 KiB
@@ -174,8 +180,6 @@ def references() -> None:
             return str(error)
         raise AssertionError("a plain value was taken for a reference")
 
-    column_sum(frame())
-    odd_floats_again(odd_floats())
     many = large()
     check_large(many)
     load_large(many)
@@ -183,7 +187,7 @@ def references() -> None:
     fitted = model()
     predict(fitted)
     refuse_model(fitted)
-    refuse_value(odd_floats_again.override(task_id="more")(odd_floats.override(task_id="odd_2")()))
+    refuse_value(predict.override(task_id="predict_again")(fitted))
 
 
 @dag(schedule=None, start_date=START)
@@ -231,5 +235,6 @@ passing()
 elsewhere()
 mapping()
 references()
+artifacts()
 keys()
 mapped_over_too_much()

@@ -1,0 +1,42 @@
+"""Packages that a codec needs are added to a step's requirements, when it names any."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_mlx.runtime.values import ArtifactReference
+
+from tests.unit.jobs.test_plan import planner
+
+
+def artifact(codec: str, type_name: str) -> ArtifactReference:
+    return ArtifactReference(
+        uri="memory://root/runs/a/outputs/x", sha256="0" * 64, size=1, codec=codec, type=type_name, name="x", version="0",
+    )  # fmt: skip
+
+
+def requirements(own: tuple[str, ...], *inputs: ArtifactReference, return_type: str | None = None) -> list[str]:
+    made = planner()
+    definition = replace(made.definition, requirements=own, return_type=return_type)
+    context = json.loads(replace(made, definition=definition, inputs=inputs).plan(1).context)
+    found: list[str] = context["environment"]["requirements"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("own", "inputs", "return_type", "expected"),
+    [
+        pytest.param((), (), "pandas.DataFrame", [], id="none are named: the image has everything"),
+        pytest.param(("pandas==2.*",), (), "pandas.DataFrame", ["pandas==2.*", "pyarrow"], id="a frame needs Arrow"),
+        pytest.param(("scikit_learn==1.7.*",), (artifact("sklearn", "sklearn.svm.SVC"),), None,
+                     ["scikit_learn==1.7.*", "skops"], id="a model as input needs skops; names are compared as pip does"),
+        pytest.param(("polars",), (artifact("parquet", "pandas.DataFrame"),), "int", ["polars", "pandas", "pyarrow"],
+                     id="a pandas frame as input"),
+        pytest.param(("x",), (artifact("json", "dict"), artifact("text", "str")), "dict", ["x"], id="JSON needs nothing"),
+    ],
+)  # fmt: skip
+def test_what_is_installed(own, inputs, return_type, expected):
+    assert requirements(own, *inputs, return_type=return_type) == expected
