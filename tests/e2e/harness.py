@@ -21,8 +21,6 @@ DAGS = Path(__file__).resolve().parent / "dags"
 EXAMPLES = ROOT / "dags_examples"
 DRIVER = Path(__file__).resolve().parent / "driver.py"
 
-ACCEPTED_END = ("success", "failed", "skipped", "upstream_failed", "removed")
-
 
 @dataclass(frozen=True)
 class Environment:

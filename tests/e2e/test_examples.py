@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.harness import DEMO, EXAMPLES, Home, Lab, LabRun, attempts
+from tests.e2e.harness import DEMO, EXAMPLES, Home, Lab, LabRun, attempts, processes_about
 
 STEPS = {
     "digits_quality_gate": {"prepare", "train", "evaluate"},
@@ -48,6 +48,10 @@ def test_airflow_has_no_framework() -> None:
     )
     done = subprocess.run([DEMO.bin / "python", "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_the_session_notices_processes(base: Path, started: Lab) -> None:
+    assert any("scheduler" in process for process in processes_about(base)), "else its last check proves nothing"
 
 
 def test_every_example_is_tested_here() -> None:
@@ -154,8 +158,3 @@ def test_example_under_dags_test(make_home: Callable[..., Home], show: Callable[
         assert run.xcom("total") == 5
     else:
         assert run.xcom("shout") == "BE!"
-
-
-def test_examples_import_nothing_that_is_not_there() -> None:
-    """The example package travels with its step; it must not depend on where these tests run."""
-    assert importlib.util.find_spec("example_package") is None

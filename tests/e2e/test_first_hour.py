@@ -89,7 +89,7 @@ def test_a_planted_bug_is_told_with_its_line(home: Home, dags: Path, show: Calla
     assert "fix the step and clear the task" in run.log
 
 
-@pytest.mark.parametrize("task", ["prepare", "train", "evaluate"])
+@pytest.mark.parametrize("task", ["prepare", "evaluate"])
 def test_plan_uses_no_network_and_no_database(base: Path, dags: Path, show: Callable[[Any], Any], task: str) -> None:
     guard = base / "no-network"
     guard.mkdir(exist_ok=True)

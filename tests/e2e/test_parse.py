@@ -46,6 +46,7 @@ def test_parsing_opens_dag_files_and_stack_files_only(probes: list[Mapping[str, 
     for probe in probes:
         others = [path for path in probe["opened"] if not path.startswith(tuple(probe["prefixes"]))]
         within = [Path(path).relative_to(EXAMPLES).as_posix() for path in others if path.startswith(str(EXAMPLES))]
+        assert {Path(path).name for path in within} > {"digits_quality_gate.py", "hybrid_targets.py"}, "it is watched"
         assert [path for path in others if not path.startswith(str(EXAMPLES))] == []
         assert [path for path in within if not path.endswith((".py", ".pyc", "mlx_stacks.yaml"))] == []
         installed = [path for path in probe["opened"] if path not in others]

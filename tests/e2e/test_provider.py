@@ -134,6 +134,10 @@ print(json.dumps({
     assert not (environment.bin / "mlx").exists()
 
 
+def test_a_complaint_would_be_seen() -> None:
+    assert complaints("fine\n[warning] airflow_provider_mlx is old") == ["[warning] airflow_provider_mlx is old"]
+
+
 def complaints(text: str) -> list[str]:
     """Lines that name our package and are warnings or errors."""
     ours = [

@@ -1,4 +1,3 @@
-
 """The texts that a user sees, whole."""
 
 from __future__ import annotations
