@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_mlx.runtime.values import ArtifactReference
-
 from tests.unit.jobs.test_plan import planner
 
 
