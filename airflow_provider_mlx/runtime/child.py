@@ -7,6 +7,7 @@ becomes ``error.json`` here, while the exception is at hand; if this process is 
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -44,11 +45,19 @@ def main() -> None:
 
 def run_child(bundle: str, work: Path, timings: Timings) -> None:
     """Run one step in this process; stops that the supervisor held back are let in once the handlers stand."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True, write_through=True)
+    sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)
     context = cast("StepContext", json.loads((work / CONTEXT_FILE).read_bytes()))
     sys.exit(Child(context, Path(bundle), work, timings).run())
+
+
+def unbuffered(descriptor: int) -> io.TextIOWrapper:
+    """
+    A standard stream as ``python -u`` has it, without a buffered layer.
+
+    A signal handler of the user's that prints while the step prints would meet that layer's "reentrant call".
+    """
+    raw: Any = io.FileIO(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 class Child:

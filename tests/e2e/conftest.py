@@ -60,7 +60,8 @@ def lab(base: Path, local_root: Path) -> Iterator[Lab]:
     }
     with Standalone(bin_folder=DEMO.bin, home=base / "lab", dags=dags, env=env) as airflow:
         airflow.ask("pools", {"name": "small", "slots": 1, "include_deferred": False})
-        yield Lab(airflow, dags, local_root)
+        airflow.wait_for_dag("script_step")
+        yield Lab(airflow, dags, local_root, log_of_start=airflow.log.read_text(errors="replace"))
 
 
 @pytest.fixture(scope="session", autouse=True)

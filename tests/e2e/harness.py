@@ -239,8 +239,9 @@ class Drive:
 class Lab:
     """A running Airflow (scheduler, workers, triggerer, API), and the runs that tests have started in it."""
 
-    def __init__(self, airflow: Standalone, dags: Path, root: Path) -> None:
+    def __init__(self, airflow: Standalone, dags: Path, root: Path, *, log_of_start: str) -> None:
         self.airflow = airflow
+        self.log_of_start = log_of_start
         self.dags = dags
         self.root = root
         self._runs: dict[tuple[str, str], LabRun] = {}
