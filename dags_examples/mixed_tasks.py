@@ -21,13 +21,13 @@ def mixed_tasks() -> None:
         return {"rows": 1000, "seed": 7}
 
     @task.mlx(requirements=["pandas==2.*"])
-    def make_table(settings: dict[str, Any], ds: str) -> pd.DataFrame:
+    def make_table(settings: dict[str, Any], run_id: str) -> pd.DataFrame:
         import numpy as np
         import pandas as pd
 
         numbers = np.random.default_rng(settings["seed"]).normal(size=(settings["rows"], 3))
         table = pd.DataFrame(numbers, columns=list("abc"))
-        table["day"] = ds
+        table["run"] = run_id
         return table
 
     @task.mlx(requirements=["pandas==2.*"], multiple_outputs=False)

@@ -86,9 +86,9 @@ class _Model(BaseModel):
 
 
 class ArtifactsModel(_Model):
-    """Of a stack: where artifacts live."""
+    """Of a stack: where artifacts live; the root may be left out where every target is this host."""
 
-    root: Root
+    root: Root | None = None
     conn_id: StrictStr | None = None
     allowed: list[Prefix] = []
 

@@ -167,13 +167,15 @@ class _Validation:
         overrides = [reader.override(pattern, entry) for pattern, entry in _entries(node, "tasks").items()]
         self.problems.extend(reader.problems)
         missing = [*missing, *reader.missing]
-        if "artifacts" not in node.entries and not _is_local(targets):
-            missing.insert(0, problem_at(place, f"{subject} lacks `artifacts`", "add `artifacts:`"))
+        lacking = _lacks_root(node)
+        if lacking and not _is_local(targets):
+            missing.insert(0, problem_at(place, f"{subject} lacks `{lacking}`", f"add `{lacking.rpartition('.')[2]}:`"))
         if wrong or reader.problems:
             return None, missing
         tasks = tuple(override for override in overrides if override is not None)
         said = model.artifacts if model else None
-        artifacts = Artifacts(said.root, said.conn_id, tuple(said.allowed)) if said else Artifacts(root=self.local_root)
+        root = said.root if said and said.root else self.local_root
+        artifacts = Artifacts(root, said.conn_id, tuple(said.allowed)) if said else Artifacts(root)
         options = model.model_dump(include={"strict", "on_unsupported", "install_client", "tags"}) if model else {}
         stack = Stack(
             name=name,
@@ -226,6 +228,13 @@ def built_in_stack(backends: BackendSettings, local_root: str) -> Stack:
         strict=False,
         on_unsupported="warn",  # a laptop runs the steps of a cluster as well as it can
     )
+
+
+def _lacks_root(node: MappingNode) -> str:
+    """The key that is missing for an artifact root; empty if there is one."""
+    if "artifacts" not in node.entries:
+        return "artifacts"
+    return "" if "root" in _entries(node, "artifacts") else "artifacts.root"
 
 
 def _is_local(targets: Mapping[str, Sequence[Target]]) -> bool:

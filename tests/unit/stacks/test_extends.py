@@ -37,9 +37,25 @@ def test_an_empty_child_inherits_everything_and_an_empty_parent_gives_nothing(tr
     assert plain(merge(node({}), node(tree))) == tree
 
 
-@given(trees, trees, trees)
-def test_grandparents_may_be_merged_first_or_last(a, b, c):
+# Every key has one shape, as in a stack file: `a` and `b` are mappings, `c` is a number.
+shaped = st.deferred(
+    lambda: st.fixed_dictionaries({}, optional={"a": shaped | st.just({}), "b": st.just({}), "c": st.integers(0, 3)})
+)
+
+
+@given(shaped, shaped, shaped)
+def test_grandparents_may_be_merged_first_or_last_while_keys_keep_their_shape(a, b, c):
     assert plain(merge(merge(node(a), node(b)), node(c))) == plain(merge(node(a), merge(node(b), node(c))))
+
+
+def test_what_a_parent_removed_does_not_come_back_from_the_grandparent(load):
+    stacks = load(
+        "stacks:\n"
+        "  old: {artifacts: {root: 's3://b/'}, tags: {team: ml}, targets: {default: {backend: local}}}\n"
+        "  middle: {extends: old, tags: }\n"
+        "  new: {extends: middle, tags: {cost: x}}\n"
+    )
+    assert dict(stacks.stack("new").tags) == {"cost": "x"}
 
 
 @given(trees)

@@ -156,3 +156,11 @@ def test_a_stack_with_a_target_elsewhere_must_name_an_artifact_root(find, tmp_pa
     )
     with pytest.raises(InvalidStep, match="stack `dev` lacks `artifacts` → add `artifacts:`"):
         find()
+
+
+def test_a_local_stack_may_allow_further_prefixes_without_naming_a_root(find, tmp_path):
+    (tmp_path / "bundle/mlx_stacks.yaml").write_text(
+        "stacks: {dev: {artifacts: {allowed: ['s3://lake/']}, targets: {default: {backend: local}}}}"
+    )
+    artifacts = find().stack("dev").artifacts
+    assert (artifacts.root, artifacts.allowed) == ("file:///local", ("s3://lake/",))
