@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from airflow_provider_mlx.exceptions import MlxError
 
 from .output import logs_on_stderr
-from .plan import add_plan_arguments, run_plan
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,10 +18,17 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
     plan = commands.add_parser(
-        "plan", help="print what would be submitted for a step, and why", description=run_plan.__doc__
+        "plan",
+        help="print what would be submitted for a step, and why",
+        description="Print what would be submitted for a step, and why each choice was made. Opens no connection.",
     )
-    add_plan_arguments(plan)
-    plan.set_defaults(run=run_plan)
+    plan.add_argument("dag_id")
+    plan.add_argument("task_id")
+    plan.add_argument("--stack", help="plan on this stack instead of the one that would be chosen")
+    plan.add_argument("--conf", default="{}", help="a run's conf, as JSON; its params are used")
+    plan.add_argument("--map-index", type=int, default=-1, help="index of a mapped task instance")
+    plan.add_argument("--json", action="store_true", help="print one JSON object")
+    plan.set_defaults(run=_plan)
     return top
 
 
@@ -37,3 +43,9 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     print(answer)
     return 0
+
+
+def _plan(chosen: argparse.Namespace) -> str:
+    from .plan import run_plan  # imports Airflow, which may log at once
+
+    return run_plan(chosen)

@@ -27,16 +27,6 @@ UNKNOWN = "known when the run starts"
 LOCAL_NOTE = "note: local jobs run under `airflow dags test` here; for the scheduler set AIRFLOW__MLX__ALLOW_LOCAL=true"
 
 
-def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("dag_id")
-    parser.add_argument("task_id")
-    parser.add_argument("--stack", help="plan on this stack instead of the one that would be chosen")
-    parser.add_argument("--conf", default="{}", help="a run's conf, as JSON; its params are used")
-    parser.add_argument("--map-index", type=int, default=-1, help="index of a mapped task instance")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
 def run_plan(arguments: argparse.Namespace) -> str:
     """Print what would be submitted for a step, and why each choice was made. Opens no connection, submits nothing."""
     dag, task = find_task(arguments.dag_id, arguments.task_id)
