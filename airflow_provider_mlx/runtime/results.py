@@ -198,5 +198,5 @@ def _no_codec(value: Any) -> tuple[str, str]:
     short = f"{type(value).__module__.split('.')[0]}.{type(value).__qualname__}"
     hint = _HINTS.get(name) or _HINTS.get(short)
     ways = "return a supported type (JSON, text, bytes, a pandas, polars or Arrow frame, a NumPy array, a scikit-learn "
-    ways += "estimator; a dict of them with multiple_outputs), write a file and return its Path, or register a codec"
+    ways += "estimator; a dict of them with multiple_outputs), or write a file and return its Path"
     return what, f"{hint}; or {ways}" if hint else ways
