@@ -68,17 +68,16 @@ def plain_params(params: Any) -> dict[str, Any]:
 
 
 def fill_context(
-    function: Callable[..., Any] | None, given: Mapping[str, Any], context: Mapping[str, Any]
+    function: Callable[..., Any], given: Mapping[str, Any], context: Mapping[str, Any], *, positional: int = 0
 ) -> dict[str, Any]:
     """
-    The arguments, with the context names of the signature that the caller left out.
+    The keyword arguments, with the context names of the signature that the caller left out.
 
+    :param positional: how many parameters the caller has given by position.
     :raises InvalidStep: the run does not have one of them, and the parameter has no default.
     """
     filled, problems = dict(given), []
-    if function is None:
-        return filled
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in list(inspect.signature(function).parameters.items())[positional:]:
         if name not in CONTEXT_NAMES or filled.get(name) is not None:
             continue
         try:

@@ -172,7 +172,8 @@ class FunctionStepOperator(MlxStepOperator):
 
     def call_arguments(self, context: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
         """The call's arguments, with the context names that it left out."""
-        return list(self.op_args), fill_context(self.python_callable, self.op_kwargs, context)
+        args = list(self.op_args)
+        return args, fill_context(self.python_callable, self.op_kwargs, context, positional=len(args))
 
     def _check_payload(self) -> None:
         return

@@ -171,3 +171,10 @@ def test_a_clear_runs_the_step_again(load: Load, execute: Execute, airflow_home:
     execute(task, try_number=1, max_tries=1)
     execute(task, try_number=2, max_tries=2)
     assert count.read_text() == "xx"
+
+
+def test_an_argument_by_position_that_is_named_like_something_of_the_run_is_the_callers(
+    load: Load, execute: Execute
+) -> None:
+    body = "@task.mlx(multiple_outputs=False)\ndef step(conf, params, ds=None):\n    return [conf, params, ds]\nstep({'a': 1}, {'b': 2})"
+    assert execute(load(body)["step"]).result == [{"a": 1}, {"b": 2}, "2026-01-02"]
