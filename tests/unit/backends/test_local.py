@@ -31,8 +31,10 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def backend(tmp_path):
-    work_dir = tmp_path / "work"
+def backend(tmp_path, monkeypatch):
+    work_dir, scratch = tmp_path / "work", tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))  # a supervisor that is killed cannot remove its folder
     made = LocalBackend(LocalSettings(work_dir=str(work_dir)), store=ObjectStore())
     yield made
     for lease in work_dir.glob("jobs/*/*.json"):
