@@ -180,7 +180,6 @@ class Planner:
             command=self.definition.command, image=target.image, python=target.python, resources=resources,
             env=target.env, secrets=self._secrets(target), tags=target.tags,
             native_limit_seconds=int((limit + NATIVE_MARGIN).total_seconds()) if limit else None,
-            overrides=self.definition.overrides.get(target.backend, {}),
         )  # fmt: skip
         return spec, context
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.runtime.protocol import Arguments
-from airflow_provider_mlx.runtime.values import ARTIFACT_TAG, TAG, Dataset
+from airflow_provider_mlx.runtime.values import TAG, Dataset
 from airflow_provider_mlx.runtime.wire import NotPlain, decode, encode
 
 CONTEXT_NAMES: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
@@ -177,7 +177,7 @@ def _wire(value: Any, path: str) -> Any:
     if isinstance(value, (str, bytes)) or value is None:
         return encode(value, path)
     if isinstance(value, datetime):
-        return encode(value if value.tzinfo else value.replace(tzinfo=_utc()), path)
+        return encode(value if value.tzinfo else value.replace(tzinfo=UTC), path)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (int, float, Dataset)):
@@ -191,14 +191,3 @@ def _wire(value: Any, path: str) -> Any:
     ):
         return [_wire(item, f"{path}[{index}]") for index, item in enumerate(value)]
     return encode(value, path)
-
-
-def is_reference(value: Any) -> bool:
-    """Whether an XCom value is an artifact reference."""
-    return isinstance(value, Mapping) and value.get(TAG) == ARTIFACT_TAG
-
-
-def _utc() -> Any:
-    from datetime import UTC
-
-    return UTC

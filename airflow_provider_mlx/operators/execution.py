@@ -104,13 +104,9 @@ def definition_of(operator: MlxStepOperator, context: Mapping[str, Any], root: s
     args, kwargs = operator.call_arguments(context)
     return StepDefinition(
         payload=payload.payload, source=payload.source, files=payload.files, command=payload.command,
-        image=operator.image,
         arguments=to_wire(args, kwargs, masked=is_masked), requirements=tuple(operator.requirements),
-        replace=tuple(operator.replace), resources=Resources.from_wire(operator.step_resources), env=operator.env,
-        secrets=operator.secrets, target=operator.target or "default", stack=operator.stack,
-        overrides=operator.overrides, preemptions=operator.preemptions,
-        multiple_outputs=bool(operator.multiple_outputs), return_type=payload.return_type, origin=payload.origin,
-        warnings=payload.warnings,
+        replace=tuple(operator.replace), secrets=operator.secrets, multiple_outputs=bool(operator.multiple_outputs),
+        return_type=payload.return_type, origin=payload.origin, warnings=payload.warnings,
     )  # fmt: skip
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
 from airflow_provider_mlx.backends.base import TargetSettings
 from airflow_provider_mlx.backends.registry import backend_class, backend_names
-from airflow_provider_mlx.exceptions import InvalidStep, JobMisconfigured
+from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.jobs.plan import PlanningOptions
 from airflow_provider_mlx.jobs.ports import Ports, TryFacts
 from airflow_provider_mlx.links.job import LINK_KEY
@@ -154,18 +153,6 @@ def current_context() -> Mapping[str, Any]:
     except RuntimeError:
         return {}
     return context
-
-
-def dag_folder(context: Mapping[str, Any]) -> Path:
-    """
-    The folder of the DAG file, against which a step's paths are read.
-
-    :raises JobMisconfigured: the DAG has no file.
-    """
-    location = getattr(context["dag"], "fileloc", None)
-    if not location:
-        raise JobMisconfigured("the DAG has no file, so the step's `source=` and `include=` cannot be found")
-    return Path(location).parent
 
 
 def refuse_unknown_section(names: Mapping[str, Any]) -> None:

@@ -29,11 +29,6 @@ def split_uri(uri: str) -> tuple[str, str]:
     return scheme.lower(), rest
 
 
-def join_uri(folder: str, *names: str) -> str:
-    """The URI of an object below a folder."""
-    return "/".join([folder.rstrip("/"), *names])
-
-
 def file_path(uri: str) -> Path | None:
     """The path of a ``file://`` URI (percent-decoded once); None for any other scheme."""
     scheme, rest = split_uri(uri)

@@ -9,10 +9,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .addresses import join_uri
 from .memory import peak_memory_bytes
 from .protocol import ERROR_FILE, PROTOCOL, RESULT_FILE, StepContext, StepError, StepResult, Timings
 from .refusals import AlreadyWritten
+from .uris import join
 
 if TYPE_CHECKING:
     from .store import Store
@@ -85,7 +85,7 @@ class Recorder:
     def _write(self, name: str, body: dict[str, Any]) -> None:
         data = json.dumps(body, allow_nan=False, indent=1).encode()
         try:
-            self._store.write_bytes(join_uri(self._context["outputs"]["uri"], name), data)
+            self._store.write_bytes(join(self._context["outputs"]["uri"], name), data)
         except AlreadyWritten:
             print(f"mlx: {name} is there already: this attempt has run before, and its first word counts", flush=True)
 

@@ -7,18 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .addresses import join_uri
 from .codecs import CODECS, HashingWriter, codec_for, plain, type_name
 from .inputs import require
 from .protocol import OUTPUTS_FOLDER, RESCUE_FOLDER, Output, StepContext
 from .refusals import AlreadyWritten, JobMisconfigured, StepFailed
 from .store import Store
+from .uris import join
 from .values import ArtifactReference
 from .wire import NotPlain, encode
 
 RETURN_VALUE = "return_value"
 DEFAULT_INLINE_BYTES = 48 * 1024
-MAX_RESCUE_BYTES = 16 * 1024**3
 _PRODUCER = ("dag_id", "run_id", "task_id", "map_index", "attempt", "deployment_id")
 
 
@@ -96,7 +95,7 @@ class Results:
         codec = CODECS[codec_name]
         suffix = "".join(value.suffixes[-2:]) if codec_name == "file" else codec.suffix
         stem = object_name(name)
-        uri = join_uri(self._root, OUTPUTS_FOLDER, f"{stem}{object_name(suffix) if suffix else ''}")
+        uri = join(self._root, OUTPUTS_FOLDER, f"{stem}{object_name(suffix) if suffix else ''}")
         digest = ""
         try:
             with self._store.writing(uri) as sink:
@@ -105,7 +104,7 @@ class Results:
                 digest = hashing.sha256
         except AlreadyWritten:
             # A lost node may run a step twice. Its results get a name by content; result.json decides which count.
-            uri = join_uri(self._root, OUTPUTS_FOLDER, f"{stem}-{digest[:12]}{suffix}")
+            uri = join(self._root, OUTPUTS_FOLDER, f"{stem}-{digest[:12]}{suffix}")
             try:
                 with self._store.writing(uri) as sink:
                     hashing = HashingWriter(sink)
@@ -131,7 +130,7 @@ class Results:
         import reprlib
 
         kept: list[dict[str, Any]] = []
-        stem = join_uri(self._root, RESCUE_FOLDER, object_name(name))
+        stem = join(self._root, RESCUE_FOLDER, object_name(name))
 
         def keep(uri: str, form: str, write: Any) -> None:
             try:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from airflow_provider_mlx.runtime.protocol import Arguments, Payload
 from airflow_provider_mlx.step.slicing import SourceSlice
-
-from .resources import Resources
 
 
 @dataclass(frozen=True)
 class StepDefinition:
     """
-    One step.
+    One step: what runs. Where it runs, and on how much hardware, is ``StepChoice``'s, and after it the target's.
 
     :param payload: what the runtime runs; ``None`` for a container command.
     :param source: the slice of a DAG file's function.
@@ -25,9 +22,6 @@ class StepDefinition:
     :param requirements: what must be installed besides the image's packages.
     :param replace: protected packages that the requirements may replace.
     :param secrets: environment variable → logical name, which the target maps.
-    :param target: the logical target.
-    :param stack: the stack that the step itself names.
-    :param overrides: per backend, settings that the step overrides.
     :param return_type: dotted name of the function's return annotation, if it has one that is known.
     :param origin: file and line of the step, for messages.
     """
@@ -36,17 +30,10 @@ class StepDefinition:
     source: SourceSlice | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     command: tuple[str, ...] | None = None
-    image: str | None = None
     arguments: Arguments = field(default_factory=lambda: Arguments(args=[], kwargs={}))
     requirements: tuple[str, ...] = ()
     replace: tuple[str, ...] = ()
-    resources: Resources = field(default_factory=Resources)
-    env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
-    target: str = "default"
-    stack: str | None = None
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    preemptions: int | None = None
     multiple_outputs: bool = False
     return_type: str | None = None
     origin: str = ""

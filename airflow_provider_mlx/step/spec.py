@@ -40,7 +40,6 @@ class JobSpec:
     :param native_limit_seconds: the backend's own limit, later than the step's deadline: ends the job when Airflow is
         gone.
     :param tags: go on every job: team, cost centre.
-    :param overrides: the step's backend-named section, checked by the backend's own settings.
     """
 
     identity: TaskInstanceIdentity
@@ -58,7 +57,6 @@ class JobSpec:
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     native_limit_seconds: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 def request_digest(request: Mapping[str, Any]) -> str:

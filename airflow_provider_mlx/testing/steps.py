@@ -63,7 +63,7 @@ class ContractStep:
         """As the operator would make it."""
         logical = {name: name.lower() for name in self.secrets}
         if self.command is not None:
-            return StepDefinition(command=self.command, image=self.image, env=self.env, secrets=logical)
+            return StepDefinition(command=self.command, secrets=logical)
         text = textwrap.dedent(self.source).lstrip("\n")
         payload = Payload(
             kind="function",
@@ -76,8 +76,6 @@ class ContractStep:
             payload=payload,
             files={f"{_MODULE}.py": text.encode()},
             arguments=Arguments(args=[], kwargs=dict(self.arguments)),
-            image=self.image,
-            env=self.env,
             secrets=logical,
             origin=f"{ORIGIN}:{FIRST_LINE}",
         )
