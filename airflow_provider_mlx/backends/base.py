@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
-from airflow_provider_mlx.exceptions import Problem
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobMisconfigured, Problem
 from airflow_provider_mlx.runtime.protocol import StoreAccess
 from airflow_provider_mlx.step.spec import JobSpec
 
@@ -131,6 +131,57 @@ class TargetSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class JobObserver(abc.ABC):
+    """
+    Sees many jobs of one connection, for the watcher in the triggerer: one thread calls it, and it has no side effects.
+
+    It may keep what it knows between two calls (a resource version, a list's time stamps), so that its cost follows
+    the changes, not the jobs.
+    """
+
+    @abc.abstractmethod
+    def observe(self, jobs: Sequence[JobHandle], wait_seconds: float) -> Mapping[str, JobStatus]:
+        """
+        The status of every job, by its name; a job that the backend definitely does not know is ``ABSENT``.
+
+        :param jobs: the jobs of interest now; they change from call to call.
+        :param wait_seconds: how long it may wait for a change before it answers.
+        :raises ConnectionRefused: the credentials are not taken (any more): the connection is read again.
+        :raises BackendUnavailable: no definite answer.
+        """
+
+    def close(self) -> None:
+        """Free what it holds open."""
+        return
+
+
+class FindEach(JobObserver):
+    """Asks for one job after another: right for backends that cannot list, and dear where there are many jobs."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def observe(self, jobs: Sequence[JobHandle], wait_seconds: float) -> Mapping[str, JobStatus]:
+        """One ``find`` per job; a job without an answer is unknown."""
+        return {job.name: self._status(job) for job in jobs}
+
+    def _status(self, job: JobHandle) -> JobStatus:
+        try:
+            found = self._backend.find(job.name, job.location or None)
+        except BackendUnavailable as error:
+            return JobStatus(State.UNKNOWN, str(error).splitlines()[0])
+        return found.status if found else JobStatus(State.ABSENT)
+
+
+class ConnectionRefused(BackendUnavailable):
+    """The backend does not take the connection's credentials, which may have been rotated."""
+
+
+def no_connections(conn_id: str) -> NoReturn:
+    """Stands where connections cannot be read, as in ``plan``."""
+    raise JobMisconfigured(f"the connection `{conn_id}` cannot be read here")
+
+
 class Backend(abc.ABC):
     """
     One system that runs jobs.
@@ -152,10 +203,24 @@ class Backend(abc.ABC):
     needs_deployment_id: ClassVar[bool] = True
     """Whether other Airflows can see this backend's jobs, so that names must carry ours."""
 
-    def __init__(self, settings: TargetSettings, conn_id: str | None = None, store: ObjectStore | None = None) -> None:
+    def __init__(
+        self,
+        settings: TargetSettings,
+        conn_id: str | None = None,
+        store: ObjectStore | None = None,
+        *,
+        read_connection: Callable[[str], Any] = no_connections,
+    ) -> None:
+        """
+        :param conn_id: the target's Airflow connection.
+        :param read_connection: gives Airflow's connection of an id (host, login, password, extra). It is asked when a
+            verb needs it, never by ``plan``; in the triggerer it gives what was read before, since nothing may be read
+            there by a library that blocks.
+        """
         self.settings = settings
         self.conn_id = conn_id
         self.store = store or ObjectStore()
+        self.read_connection = read_connection
 
     @abc.abstractmethod
     def plan(self, spec: JobSpec) -> Mapping[str, Any]:
@@ -210,6 +275,14 @@ class Backend(abc.ABC):
 
         :raises BackendUnavailable: it is not known whether the request arrived.
         """
+
+    def observer(self) -> JobObserver:
+        """What sees all jobs of this connection in the triggerer."""
+        return FindEach(self)
+
+    def watch_scope(self) -> Mapping[str, Any]:
+        """What, besides the connection, tells two watchers apart: the namespace, the region, the server; plain JSON."""
+        return self.settings.model_dump(mode="json")
 
     def collect(self, handle: JobHandle) -> None:
         """Bring what the finished job wrote into the artifact root, where the job could not do so itself."""
