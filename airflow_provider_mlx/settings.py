@@ -42,6 +42,12 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "targets that name no `work_dir`. Empty: `mlx` in AIRFLOW_HOME.",
         "type": "string", "default": "", "example": "/var/lib/airflow/mlx",
     },
+    "deferrable": {
+        "description": "Whether a step that takes longer than a few seconds leaves its worker slot and waits in the "
+        "triggerer; a step's own `deferrable=` comes first. Steps on `local` never leave: their job belongs to the "
+        "slot. (Airflow's `[operators] default_deferrable` is not read: its default cannot be told from a choice.)",
+        "type": "boolean", "default": "true", "example": "false",
+    },
     "inline_kilobytes": {
         "description": "JSON results up to this size (KiB) are pushed to XCom as they are; larger ones as references.",
         "type": "integer", "default": "48", "example": None,
@@ -64,6 +70,7 @@ class Settings:
     deployment_id: str
     allow_local: str
     local_root: Path
+    deferrable: bool
     inline_bytes: int
     heartbeat_seconds: float
 
@@ -83,6 +90,7 @@ def read_settings() -> Settings:
         deployment_id=_text("deployment_id"),
         allow_local=_one_of("allow_local", "auto", "true", "false"),
         local_root=Path(_text("local_root") or airflow_home() / "mlx").expanduser(),
+        deferrable=_one_of("deferrable", "true", "false") == "true",
         inline_bytes=_whole("inline_kilobytes") * 1024,
         heartbeat_seconds=float(_whole("heartbeat_seconds")),
     )

@@ -30,9 +30,11 @@ __all__ = [
     "DecoratedOperator",
     "TaskDecorator",
     "bundle_root",
+    "can_defer",
     "find_dag",
     "has_mapped_dependants",
     "is_dag_test",
+    "state_of_task",
     "task_decorator_factory",
     "task_state",
 ]
@@ -41,19 +43,46 @@ TaskDecorator = _TaskDecorator
 
 
 def task_state(ti: Any) -> str | None:
-    """Airflow's own word for the state of this task instance now; ``None`` when it cannot be asked."""
+    """Airflow's own word for the state of this task instance now; see :func:`state_of_task`."""
+    if hasattr(ti, "get_task_states"):
+        index = -1 if ti.map_index is None else ti.map_index
+        return state_of_task(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=index)
+    try:  # Airflow 2.11
+        ti.refresh_from_db()
+    except Exception:
+        return None
+    return _word(ti.state)
+
+
+def state_of_task(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
+    """
+    Airflow's own word for the state of a task instance now, asked through the supervisor of this process (Airflow 3).
+
+    :returns: ``"removed"`` if there is no such task instance, ``"none"`` if it has no state, ``None`` when it cannot
+        be asked.
+    """
+    key = task_id if map_index < 0 else f"{task_id}_{map_index}"
     try:
-        if hasattr(ti, "get_task_states"):  # Airflow 3: through the supervisor
-            states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])
-            of_run = states.get(ti.run_id, {})
-            key = ti.task_id if ti.map_index is None or ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
-            state = of_run.get(key, "removed")
-        else:
-            ti.refresh_from_db()
-            state = ti.state
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id])
+        return _word(states.get(run_id, {}).get(key, "removed"))
     except Exception:  # any failure to ask is "cannot be asked": this runs while the process is being ended
         return None
-    return None if state is None else str(getattr(state, "value", state))
+
+
+def _word(state: Any) -> str:
+    return "none" if state is None else str(getattr(state, "value", state))
+
+
+def can_defer() -> bool:
+    """Whether a deferred step keeps its promises here: Airflow 2's triggers are told of no kill."""
+    return importlib.util.find_spec("airflow.sdk") is not None
+
+
+def log_about(log: Any, **fields: Any) -> Any:
+    """A logger whose lines carry fields, where Airflow's logs are structured (Airflow 3)."""
+    return log.bind(**fields) if hasattr(log, "bind") else log
 
 
 def bundle_root(ti: Any) -> str | None:

@@ -67,7 +67,7 @@ class ActiveAttempt:
     def keep_log(self, say: Callable[[str], None]) -> None:
         """Put the whole log beside the result; of a job whose log is gone, what an earlier try has kept stays."""
         try:
-            if self.log.has_lines:
+            if self.log.lines:
                 self.log.save(self.ledger.write_log)
         except BackendUnavailable as error:
             say(f"the log could not be kept: {error}")

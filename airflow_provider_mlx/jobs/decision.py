@@ -169,3 +169,19 @@ def on_kill(*, task_state: str | None, tries_left: bool) -> KillDecision:
     """
     drained = task_state in ("running", "queued", "scheduled", "up_for_retry", None)
     return KillDecision.LEAVE if drained and tries_left else KillDecision.STOP
+
+
+_NOBODYS: Final = frozenset({"removed", "none", "failed", "upstream_failed", "success", "skipped", "restarting"})
+
+
+def on_lost_interest(task_state: str | None) -> KillDecision:
+    """
+    A trigger was told to end, or somebody found a job whose task nobody seems to wait for.
+
+    A triggerer that lost its rows for half a minute is told the same as on a user's kill, while another one watches
+    the healthy job: only a task that cannot want the job any more proves a wish.
+
+    :param task_state: Airflow's own word for the task now; ``"removed"`` if there is none, ``"none"`` if it has no
+        state; ``None`` when it cannot be asked.
+    """
+    return KillDecision.STOP if task_state in _NOBODYS else KillDecision.LEAVE

@@ -12,6 +12,7 @@ The ledger of one task instance in the artifact root: what was submitted, what c
         result.json | error.json   written by the job, once
         outputs/…         written by the job
         claim-{try}       which try took the result
+        log_shown.json    how far the log was shown while no worker was there
         log.txt           the whole log
 
 Every object but a log is created, never overwritten: two workers that work on one attempt meet here.
@@ -45,6 +46,7 @@ class AttemptRecord:
     :param run_started: when Airflow started the DAG run; a run that was cleared, or made anew under the same id,
         starts again.
     :param deadline: absolute, UTC; the job is stopped then.
+    :param preemptions_left: further attempts that this try may still make after the backend took the job away.
     """
 
     attempt: int
@@ -59,12 +61,14 @@ class AttemptRecord:
     request_digest: str
     context_sha256: str
     bundle_sha256: str
+    bundle_size: int
     nonce: str
     try_number: int
     max_tries: int
     run_started: str
     started_at: datetime
     deadline: datetime | None
+    preemptions_left: int
 
     def to_wire(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -81,6 +85,19 @@ class AttemptRecord:
         known["started_at"] = datetime.fromisoformat(value["started_at"])
         known["deadline"] = datetime.fromisoformat(value["deadline"]) if value["deadline"] else None
         return cls(**known)
+
+
+@dataclass(frozen=True)
+class LogShown:
+    """
+    How far a job's log stands in the task's log.
+
+    :param by: which deferral of the task showed it.
+    """
+
+    cursor: str
+    lines: int
+    by: str
 
 
 class AttemptLedger:
@@ -165,6 +182,18 @@ class AttemptLedger:
         """Record that a try took the result; a later try may take it again if that one died."""
         claim = {"try_number": try_number, "max_tries": max_tries, "ti_id": ti_id, "at": now.isoformat()}
         self._store.create(join(self.uri, f"claim-{try_number}"), _json(claim))
+
+    def write_log_shown(self, shown: LogShown) -> None:
+        """Say how far the job's log stands in the task's log, for whoever goes on after a lost process."""
+        self._store.write(join(self.uri, "log_shown.json"), _json(vars(shown)))
+
+    def read_log_shown(self) -> LogShown | None:
+        """What :meth:`write_log_shown` wrote last, or ``None``."""
+        value = self._read("log_shown.json") or {}
+        cursor, lines, by = value.get("cursor"), value.get("lines"), value.get("by")
+        if isinstance(cursor, str) and isinstance(lines, int) and isinstance(by, str):
+            return LogShown(cursor, lines, by)
+        return None
 
     def write_log(self, file: Path) -> None:
         """Keep the whole log beside the result."""

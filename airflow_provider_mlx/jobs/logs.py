@@ -27,25 +27,29 @@ class JobLog:
 
     :param nonce: the attempt's; only lines with it are live lines of the runtime, anything else is text.
     :param show: prints one line into the task's log.
+    :param shown_lines: how many of the first lines stand in the task's log already; they are kept and not shown again.
     """
 
-    def __init__(self, *, nonce: str, show: Callable[[str], None]) -> None:
+    def __init__(self, *, nonce: str, show: Callable[[str], None], shown_lines: int = 0) -> None:
         self._nonce = nonce
         self._show = show
+        self._shown_lines = shown_lines
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
-        self.has_lines = False
+        self.lines = 0
+        """How many lines of text there were."""
         self._whole = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115
 
     def add(self, lines: Iterable[str]) -> None:
         """Show and keep further lines."""
         for line in lines:
-            text = self._readable(line)
+            text = readable(line, self._nonce)
             if text is None:
                 continue
-            self.has_lines = True
+            self.lines += 1
             self._tail.append(text)
             self._whole.write(text + "\n")
-            self._show(text)
+            if self.lines > self._shown_lines:
+                self._show(text)
 
     @property
     def tail(self) -> tuple[str, ...]:
@@ -65,11 +69,17 @@ class JobLog:
         """Free the log's temporary file."""
         self._whole.close()
 
-    def _readable(self, line: str) -> str | None:
-        live = parse_line(line, self._nonce)
-        if live is None:
-            return harmless(line)
-        return _LIVE.get(str(live.get("type")), _live_other)(live)
+
+def readable(line: str, nonce: str) -> str | None:
+    """
+    A line of the job's output as a line of the task's log; ``None`` for what is not for people.
+
+    :param nonce: the attempt's.
+    """
+    live = parse_line(line, nonce)
+    if live is None:
+        return harmless(line)
+    return _LIVE.get(str(live.get("type")), _live_other)(live)
 
 
 def harmless(line: str) -> str:

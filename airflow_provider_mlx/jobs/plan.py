@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import Any, Final
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
-from airflow_provider_mlx.backends.base import Backend, TargetSettings
+from airflow_provider_mlx.backends.base import Backend, TargetSettings, no_connections
 from airflow_provider_mlx.backends.registry import backend_class
-from airflow_provider_mlx.exceptions import InvalidStep, Problem
+from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, Problem
 from airflow_provider_mlx.runtime.codecs import CODECS, packages_for
 from airflow_provider_mlx.runtime.protocol import PROTOCOL, StepContext
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.runtime.values import ArtifactReference
+from airflow_provider_mlx.runtime.wire import decode, references
 from airflow_provider_mlx.stacks.policy import PolicyQuestion, check_policy
 from airflow_provider_mlx.stacks.resolution import ResolvedStep
 from airflow_provider_mlx.stacks.stack import PolicyRule, Target
@@ -76,7 +77,9 @@ class PlannedAttempt:
         if self.bundle is not None and self.spec.bundle is not None:
             self.store.create(self.spec.bundle.uri, self.bundle.data)
 
-    def record(self, *, facts: TryFacts, started_at: datetime, deadline: datetime | None) -> AttemptRecord:
+    def record(
+        self, *, facts: TryFacts, started_at: datetime, deadline: datetime | None, preemptions_left: int
+    ) -> AttemptRecord:
         """What the ledger keeps of this plan."""
         return AttemptRecord(
             attempt=self.spec.attempt, job=self.spec.name, backend=self.backend.name, conn_id=self.target.conn_id,
@@ -84,9 +87,10 @@ class PlannedAttempt:
             settings=self.backend.settings.model_dump(mode="json"), request=self.request,
             request_digest=request_digest(self.request), nonce=self.nonce,
             context_sha256=hashlib.sha256(self.context).hexdigest(),
-            bundle_sha256=self.bundle.sha256 if self.bundle else "",
+            bundle_sha256=self.spec.bundle.sha256 if self.spec.bundle else "",
+            bundle_size=self.spec.bundle.size if self.spec.bundle else 0,
             try_number=facts.try_number, max_tries=facts.max_tries, run_started=facts.run_started,
-            started_at=started_at, deadline=deadline,
+            started_at=started_at, deadline=deadline, preemptions_left=preemptions_left,
         )  # fmt: skip
 
 
@@ -107,11 +111,39 @@ class Planner:
     inputs: tuple[ArtifactReference, ...] = ()
     try_number: int = 1
     find_backend: Callable[[str], type[Backend]] = backend_class
+    read_connection: Callable[[str], Any] = no_connections
+    recorded_bundle: ObjectReference | None = None
+    """The code of an attempt before, which is in the artifact root already."""
+
+    def recorded(self, record: AttemptRecord, context: bytes) -> Planner:
+        """
+        A planner of further attempts of the same try: arguments, code and packages as the attempt before had them.
+
+        :param context: that attempt's ``context.json``.
+        :raises ArtifactError: it is not the one that was recorded.
+        """
+        if hashlib.sha256(context).hexdigest() != record.context_sha256:
+            raise ArtifactError(
+                f"the context of attempt {record.attempt} is not the one that was recorded", job=str(self.identity),
+                remedy="somebody wrote to the artifact root; look at who may, and clear the task",
+            )  # fmt: skip
+        told: StepContext = json.loads(context)
+        uri = join(self.resolved.artifacts.root, "bundles", f"{record.bundle_sha256}.zip")
+        return replace(
+            self,
+            definition=replace(
+                self.definition, payload=told.get("payload"), arguments=told["arguments"], source=None, files={},
+                requirements=tuple(told["environment"]["requirements"]), warnings=(),
+                replace=tuple(told["environment"]["replace"]), multiple_outputs=told["outputs"]["multiple"],
+            ),
+            inputs=tuple(references(decode(dict(told["arguments"])))),
+            recorded_bundle=ObjectReference(uri, record.bundle_sha256, record.bundle_size),
+        )  # fmt: skip
 
     @cached_property
     def bundle(self) -> Bundle | None:
         """The code, the same for every attempt and target."""
-        if self.definition.payload is None:
+        if self.definition.payload is None or self.recorded_bundle is not None:
             return None
         return step_bundle(self.definition.source, self.definition.files)
 
@@ -163,7 +195,7 @@ class Planner:
         if "work_dir" in type(settings).model_fields and not getattr(settings, "work_dir", ""):
             settings = settings.model_copy(update={"work_dir": self.options.local_work_dir})
         assert isinstance(settings, TargetSettings)
-        return kind(settings, target.conn_id, self.store)
+        return kind(settings, target.conn_id, self.store, read_connection=self.read_connection)
 
     def _spec(self, number: int, target: Target, backend: Backend) -> tuple[JobSpec, bytes]:
         name, root = self.identity.job_name(number), self.resolved.artifacts.root
@@ -184,6 +216,8 @@ class Planner:
         return spec, context
 
     def _bundle_reference(self, root: str) -> ObjectReference | None:
+        if self.recorded_bundle is not None:
+            return self.recorded_bundle if self.recorded_bundle.sha256 else None  # a container command has none
         if self.bundle is None:
             return None
         return ObjectReference(join(root, "bundles", f"{self.bundle.sha256}.zip"), self.bundle.sha256, self.bundle.size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,6 +37,8 @@ class Ports:
     :param say: prints one line of ours.
     :param task_state: Airflow's word for this task now, or ``None`` when it cannot be asked.
     :param killed: set by ``on_kill``; a signal handler may do no more than that.
+    :param identify: from now on, lines are about this backend's job of this attempt.
+    :param count: adds one to a counter, with tags.
     :param is_timeout: whether an exception is Airflow's own execution timeout.
     :param publish_link: makes the job's page known, after submit and after adopt.
     """
@@ -45,6 +47,8 @@ class Ports:
     say: Callable[[str], None]
     task_state: Callable[[], str | None]
     publish_link: Callable[[str | None], None] = lambda url: None
+    identify: Callable[[str, str, int], None] = lambda backend, job, attempt: None
+    count: Callable[[str, Mapping[str, str]], None] = lambda name, tags: None
     is_timeout: Callable[[BaseException], bool] = lambda error: isinstance(error, TimeoutError)
     killed: threading.Event = field(default_factory=threading.Event)
     now: Callable[[], datetime] = utc_now

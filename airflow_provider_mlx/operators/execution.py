@@ -1,28 +1,34 @@
-"""One try of a step in a worker: from the operator's rendered fields to XCom."""
+"""One try of a step in a worker: from the operator's rendered fields to XCom, or to the triggerer and back."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, redact
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseHook, redact
 
 from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
 from airflow_provider_mlx.backends.base import Backend
 from airflow_provider_mlx.backends.registry import backend_class
+from airflow_provider_mlx.jobs.collection import Collected
 from airflow_provider_mlx.jobs.inputs import check_inputs
 from airflow_provider_mlx.jobs.ledger import AttemptRecord, Ledger
-from airflow_provider_mlx.jobs.life import StepLife
+from airflow_provider_mlx.jobs.life import StepLife, Waiting
 from airflow_provider_mlx.jobs.plan import Planner
+from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.settings import read_settings
-from airflow_provider_mlx.stacks import StepChoice, resolve_target
+from airflow_provider_mlx.stacks import ResolvedStep, Stacks, StepChoice, resolve_target
 from airflow_provider_mlx.step.definition import StepDefinition
 from airflow_provider_mlx.step.resources import Resources
+from airflow_provider_mlx.triggers.order import WatchEvent, Word
 from airflow_provider_mlx.version_compat import bundle_root, has_mapped_dependants
 
 from .arguments import plain_params, to_wire
+from .deferral import leave, left_root, may_leave
+from .planning import StepPlans
 from .results import push_results
 from .surroundings import (
     facts_of,
@@ -38,50 +44,116 @@ if TYPE_CHECKING:
     from .step import MlxStepOperator
 
 
-def run_step(operator: MlxStepOperator, context: Mapping[str, Any], *, killed: threading.Event) -> Any:
+def begin_step(operator: MlxStepOperator, context: Mapping[str, Any], *, killed: threading.Event) -> Any:
     """
-    Run the step to its end; what becomes ``return_value``.
+    Arrive at the step, and run it to its end or leave; what becomes ``return_value``.
 
     :param killed: set when Airflow wants the task to end.
+    :raises TaskDeferred: the job goes on, and the trigger watches it.
     :raises MlxError: the step failed, was refused, timed out or was cancelled.
     """
-    ti, settings, dag = context["ti"], read_settings(), context["dag"]
-    root = bundle_root(ti)
-    stacks = read_stacks(settings, dag_file=dag.fileloc, root=root)
-    name, why = stack_choice(
-        stacks, settings, step=operator.stack or None, declared=dict(dag.params), params=plain_params(context["params"])
-    )
-    resolved = resolve_target(stacks, name, choice_of(operator, ti), why=why)
-    for reason in resolved.why:
+    step = _Step(operator, context, killed)
+    for reason in step.resolved.why:
         operator.log.info("mlx: %s", reason)
-    definition = definition_of(operator, context, root)
-    store = open_store(resolved.artifacts.root, resolved.artifacts.conn_id)
-    gate = Gate((resolved.artifacts.root, *resolved.artifacts.allowed))
-    identity, facts = identity_of(ti, settings), facts_of(context)
-    planner = Planner(
-        definition=definition, identity=identity, resolved=resolved, store=store,
-        options=options_for(context, settings, stacks), try_number=facts.try_number,
-        inputs=check_inputs(definition.arguments, store=store, gate=gate, root=resolved.artifacts.root),
-    )  # fmt: skip
-    planner.check()
-    for warning in planner.plan(1).warnings:
-        operator.log.warning("mlx: %s", warning)
-    of_target = resolved.targets[0].preemptions or 0
-    life = StepLife(
-        ledger=Ledger(store, resolved.artifacts.root, identity),
-        facts=facts,
-        plan=planner.plan,
-        connect=lambda record: connect(record, store),
-        ports=ports_for(context, log=operator.log, killed=killed),
-        targets=len(resolved.targets),
-        preemptions=of_target if operator.preemptions is None else operator.preemptions,
-    )
-    collected = life.run()
-    if collected.skipped is not None:
-        raise AirflowSkipException(collected.skipped)
-    return push_results(
-        collected, ti, mapped_over=has_mapped_dependants(operator), multiple_outputs=bool(operator.multiple_outputs)
-    )
+    artifacts = step.resolved.artifacts
+    life = step.life(artifacts.root, artifacts.conn_id, leaves=may_leave(operator, step.settings))
+    return step.finish(life.run(), artifacts.root, artifacts.conn_id)
+
+
+def resume_step(
+    operator: MlxStepOperator,
+    context: Mapping[str, Any],
+    *,
+    killed: threading.Event,
+    event: Any,
+    left: Mapping[str, Any],
+) -> Any:
+    """
+    Go on where the step left its slot, as :func:`begin_step` does.
+
+    Stacks and code are read only if a further attempt is due: they may have changed, and finished work is collected.
+
+    :param event: the trigger's.
+    :param left: attempt, artifact root and its connection.
+    """
+    step, fired = _Step(operator, context, killed), WatchEvent.from_wire(event)
+    root, conn_id = left_root(left)
+    leaves = may_leave(operator, step.settings) and fired.word is not Word.CANNOT_WATCH
+    life = step.life(root, conn_id, leaves=leaves)
+    return step.finish(life.resume(left["attempt"], shown_lines=fired.shown_lines), root, conn_id)
+
+
+class _Step:
+    """One try of one operator, with what is read when it is needed."""
+
+    def __init__(self, operator: MlxStepOperator, context: Mapping[str, Any], killed: threading.Event) -> None:
+        self._operator, self._context, self._killed = operator, context, killed
+        self._ti = context["ti"]
+        self.settings = read_settings()
+        self._bundle_root = bundle_root(self._ti)
+        self._identity, self._facts = identity_of(self._ti, self.settings), facts_of(context)
+
+    @cached_property
+    def stacks(self) -> Stacks:
+        return read_stacks(self.settings, dag_file=self._context["dag"].fileloc, root=self._bundle_root)
+
+    @cached_property
+    def resolved(self) -> ResolvedStep:
+        """Where the step runs, and why."""
+        operator, context = self._operator, self._context
+        name, why = stack_choice(
+            self.stacks, self.settings, step=operator.stack or None, declared=dict(context["dag"].params),
+            params=plain_params(context["params"]),
+        )  # fmt: skip
+        return resolve_target(self.stacks, name, choice_of(operator, self._ti), why=why)
+
+    def life(self, root: str, conn_id: str | None, *, leaves: bool) -> StepLife:
+        """
+        The life of the step's jobs.
+
+        :param root: of the ledger; ``conn_id`` opens it.
+        """
+        store = open_store(root, conn_id)
+        of_step = self._operator.preemptions
+        return StepLife(
+            ledger=Ledger(store, root, self._identity),
+            facts=self._facts,
+            plans=StepPlans(
+                outline=lambda: self._outline(store),
+                definition=lambda: definition_of(self._operator, self._context, self._bundle_root),
+                inputs=lambda definition: self._inputs(definition, store),
+                log=self._operator.log,
+            ),
+            connect=lambda record: connect(record, store),
+            ports=ports_for(self._context, log=self._operator.log, killed=self._killed),
+            preemptions=lambda: (self.resolved.targets[0].preemptions or 0) if of_step is None else of_step,
+            may_leave=leaves,
+        )
+
+    def finish(self, outcome: Collected | Waiting, root: str, conn_id: str | None) -> Any:
+        """XCom, or away."""
+        if isinstance(outcome, Waiting):
+            raise leave(outcome, root=root, identity=self._identity, artifacts_conn_id=conn_id)
+        if outcome.skipped is not None:
+            raise AirflowSkipException(outcome.skipped)
+        operator = self._operator
+        return push_results(
+            outcome, self._ti, mapped_over=has_mapped_dependants(operator),
+            multiple_outputs=bool(operator.multiple_outputs),
+        )  # fmt: skip
+
+    def _outline(self, store: ObjectStore) -> Planner:
+        operator = self._operator
+        return Planner(
+            definition=StepDefinition(command=operator_command(operator), secrets=operator.secrets),
+            identity=self._identity, resolved=self.resolved, store=store, try_number=self._facts.try_number,
+            options=options_for(self._context, self.settings, self.stacks), read_connection=BaseHook.get_connection,
+        )  # fmt: skip
+
+    def _inputs(self, definition: StepDefinition, store: ObjectStore) -> tuple[ArtifactReference, ...]:
+        artifacts = self.resolved.artifacts
+        gate = Gate((artifacts.root, *artifacts.allowed))
+        return check_inputs(definition.arguments, store=store, gate=gate, root=artifacts.root)
 
 
 def choice_of(operator: MlxStepOperator, ti: Any) -> StepChoice:
@@ -110,10 +182,17 @@ def definition_of(operator: MlxStepOperator, context: Mapping[str, Any], root: s
     )  # fmt: skip
 
 
+def operator_command(operator: MlxStepOperator) -> tuple[str, ...] | None:
+    """A container's command, if that is what runs."""
+    command = getattr(operator, "command", None)
+    return tuple(command) if command else None
+
+
 def connect(record: AttemptRecord, store: ObjectStore) -> Backend:
     """The backend that a ledger's record names, with the settings of that time."""
     kind = backend_class(record.backend)
-    return kind(kind.settings_model.model_validate(record.settings), record.conn_id, store)
+    settings = kind.settings_model.model_validate(record.settings)
+    return kind(settings, record.conn_id, store, read_connection=BaseHook.get_connection)
 
 
 def is_masked(value: Any) -> bool:

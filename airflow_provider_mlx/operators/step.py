@@ -41,6 +41,7 @@ class MlxStepOperator(BaseOperator):
     :param env: plain environment variables.
     :param secrets: environment variable → logical name of a secret, which the target maps.
     :param overrides: per backend, settings of the target that this step overrides, as far as the policy allows.
+    :param deferrable: whether the task leaves its worker slot while its job runs; by default `[mlx] deferrable`.
     :param preemptions: further attempts within one try after the backend took the job away.
     """
 
@@ -76,6 +77,7 @@ class MlxStepOperator(BaseOperator):
         secrets: Mapping[str, str] | None = None,
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
         preemptions: int | None = None,
+        deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -97,6 +99,7 @@ class MlxStepOperator(BaseOperator):
         self.secrets = dict(secrets or {})
         self.overrides = {name: dict(section) for name, section in (overrides or {}).items()}
         self.preemptions = preemptions
+        self.deferrable = deferrable
         self._killed: threading.Event | None = None
         self._check_payload()
 
@@ -107,12 +110,26 @@ class MlxStepOperator(BaseOperator):
 
     def execute(self, context: Any) -> Any:
         """Run the step to its end and return its result; the artifacts' references go to ``mlx_artifacts``."""
+        from airflow_provider_mlx.operators.execution import begin_step  # heavy: not while a DAG is parsed
+
+        return self._as_airflow(context, begin_step)
+
+    def execute_complete(self, context: Any, event: Any = None, **left: Any) -> Any:
+        """
+        Go on after the trigger has fired.
+
+        :param event: what :class:`~airflow_provider_mlx.triggers.job.JobTrigger` fired.
+        :param left: what was noted when the task left its slot.
+        """
+        from airflow_provider_mlx.operators.execution import resume_step
+
+        return self._as_airflow(context, resume_step, event=event, left=left)
+
+    def _as_airflow(self, context: Any, act: Callable[..., Any], **arguments: Any) -> Any:
         self._killed = threading.Event()
         self.job_url = ""
-        from airflow_provider_mlx.operators.execution import run_step  # heavy: not while a DAG is parsed
-
         try:
-            return run_step(self, context, killed=self._killed)
+            return act(self, context, killed=self._killed, **arguments)
         except MlxError as error:
             if not (error.where or error.job):
                 error.job = f"step `{self.task_id}` of `{context['dag'].dag_id}`"

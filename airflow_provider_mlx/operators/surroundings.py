@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from airflow.providers.common.compat.sdk import Stats
+
 from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
 from airflow_provider_mlx.backends.base import TargetSettings
@@ -17,7 +19,7 @@ from airflow_provider_mlx.links.job import LINK_KEY
 from airflow_provider_mlx.settings import Settings, read_settings
 from airflow_provider_mlx.stacks import PARAM_NAME, Stacks, declared_stack_param, load_stacks, resolve_stack_name
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
-from airflow_provider_mlx.version_compat import AirflowTaskTimeout, bundle_root, is_dag_test, task_state
+from airflow_provider_mlx.version_compat import AirflowTaskTimeout, bundle_root, is_dag_test, log_about, task_state
 
 NO_DEPLOYMENT = "default"
 """The deployment's name in identities where ``[mlx] deployment_id`` is not set: local jobs only."""
@@ -49,18 +51,24 @@ def facts_of(context: Mapping[str, Any]) -> TryFacts:
 
 def ports_for(context: Mapping[str, Any], *, log: Any, killed: threading.Event) -> Ports:
     """The life of a job's effects, through Airflow."""
-    ti = context["ti"]
+    ti, ours = context["ti"], log
 
     def publish_link(url: str | None) -> None:
         ti.task.job_url = url or ""
         if url:
             ti.xcom_push(key=LINK_KEY, value=url)
 
+    def identify(backend: str, job: str, attempt: int) -> None:
+        nonlocal ours
+        ours = log_about(log, mlx_backend=backend, mlx_job=job, mlx_attempt=attempt)
+
     return Ports(
         show=lambda line: log.info("%s", line),
-        say=lambda line: log.info("mlx: %s", line),
+        say=lambda line: ours.info("mlx: %s", line),
         task_state=lambda: task_state(ti),
         publish_link=publish_link,
+        identify=identify,
+        count=lambda name, tags: Stats.incr(name, tags=dict(tags)),
         is_timeout=lambda error: isinstance(error, AirflowTaskTimeout),
         killed=killed,
     )

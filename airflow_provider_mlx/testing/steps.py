@@ -94,7 +94,7 @@ class ContractStep:
         return Planner(
             definition=self.definition(), identity=self.identity, resolved=resolved, store=backend.store,
             options=PlanningOptions(deployment_id="contract", heartbeat_seconds=30.0),
-            find_backend=lambda name: type(backend),
+            find_backend=lambda name: type(backend), read_connection=backend.read_connection,
         )  # fmt: skip
 
     def plan(self, backend: Backend, root: str, attempt: int = 1) -> PlannedAttempt:

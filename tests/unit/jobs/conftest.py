@@ -12,6 +12,7 @@ from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.exceptions import BackendUnavailable
 from airflow_provider_mlx.jobs.ledger import Ledger
 from airflow_provider_mlx.jobs.life import StepLife
+from airflow_provider_mlx.jobs.plan import Planner
 from airflow_provider_mlx.jobs.ports import Ports, TryFacts
 from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.testing.fake import FakeCluster, FakeSettings, Script
@@ -92,6 +93,23 @@ class FakePorts(Ports):
             self.world.on_pause(self.world.pauses)
 
 
+@dataclass(frozen=True)
+class PlansOf:
+    """The plans of a planner."""
+
+    planner: Planner
+
+    def first(self):
+        self.planner.check()
+        return self.planner.plan
+
+    def again(self, record, context):
+        return self.planner.recorded(record, context).plan
+
+    def targets(self):
+        return len(self.planner.resolved.targets)
+
+
 @dataclass
 class World:
     """Makes the workers of one task instance."""
@@ -114,7 +132,7 @@ class World:
 
     def life(
         self, *, try_number=1, max_tries=2, tries_left=True, run_started="t0", targets=1, preemptions=0, timeout=None,
-        env=None,
+        env=None, may_leave=False,
     ):  # fmt: skip
         self.pauses = 0
         self.ports = FakePorts(
@@ -127,9 +145,9 @@ class World:
         several = tuple(replace(first, name=f"target-{index}") for index in range(targets))
         planner = replace(planner, resolved=replace(planner.resolved, targets=several))
         return StepLife(
-            ledger=self.ledger, plan=planner.plan, connect=lambda record: self.backend(), ports=self.ports,
+            ledger=self.ledger, plans=PlansOf(planner), connect=lambda record: self.backend(), ports=self.ports,
             facts=TryFacts(try_number, max_tries, tries_left, f"ti-{try_number}", run_started),
-            targets=targets, preemptions=preemptions,
+            preemptions=lambda: preemptions, may_leave=may_leave,
         )  # fmt: skip
 
     def backend(self):

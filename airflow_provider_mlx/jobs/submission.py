@@ -1,0 +1,126 @@
+"""
+Starting an attempt, in the order that makes a crash at any point harmless.
+
+context (takes the number) → bundle → ``job.json`` → backend → ``handle.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from airflow_provider_mlx.backends.base import JobHandle
+from airflow_provider_mlx.exceptions import JobCancelled
+
+from .attempt import ActiveAttempt, check_request
+from .current_try import CurrentTry
+from .ledger import AttemptRecord
+from .plan import PlannedAttempt
+
+Plan = Callable[[int, int], PlannedAttempt]
+"""Plans the attempt of a number, for the target of an index in the fallback list; pure but for reading."""
+
+
+class Plans(Protocol):
+    """Where plans come from: made when the first is needed, since a worker that only collects needs none."""
+
+    def first(self) -> Plan:
+        """
+        Plans from what this try has rendered; every target of the fallback list has been planned.
+
+        :raises InvalidStep: one of them cannot run the step.
+        """
+
+    def again(self, record: AttemptRecord, context: bytes) -> Plan:
+        """
+        Plans for a further attempt within the try: what the attempt before recorded wins over what is rendered.
+
+        :raises ArtifactError: that record was changed.
+        """
+
+    def targets(self) -> int:
+        """How many targets the fallback list has."""
+
+
+class Submission:
+    """
+    Starts attempts.
+
+    :param preemptions: further attempts within this try after a lost or preempted job.
+    """
+
+    def __init__(self, current: CurrentTry, plans: Plans, *, preemptions: Callable[[], int]) -> None:
+        self._current = current
+        self._plans = plans
+        self._preemptions = preemptions
+
+    def start(self, number: int) -> ActiveAttempt:
+        """The first attempt of a try, on the first target."""
+        return self._start(number, 0, self._plans.first(), preemptions=self._preemptions(), deadline=None)
+
+    def start_again(self, before: ActiveAttempt, *, target: int, preemptions: int) -> ActiveAttempt:
+        """A further attempt within the try: the same context, code and deadline."""
+        context = self._current.patiently("read the ledger", before.ledger.read_context) or b""
+        plan = self._plans.again(before.record, context)
+        number = before.ledger.attempt + 1
+        return self._start(number, target, plan, preemptions=preemptions, deadline=before.record.deadline)
+
+    def _start(
+        self, number: int, target: int, plan: Plan, *, preemptions: int, deadline: datetime | None
+    ) -> ActiveAttempt:
+        current = self._current
+        while True:
+            planned = plan(number, target)
+            ledger = current.ledger.attempt(number)
+            current.patiently("upload the code", planned.upload)
+            if not current.patiently("write the ledger", lambda: ledger.take(planned.context)):  # noqa: B023
+                number += 1  # another worker was faster
+                continue
+            now = current.ports.now()
+            limit = now + planned.limit if planned.limit else None
+            record = planned.record(
+                facts=current.facts, started_at=now, deadline=deadline or limit, preemptions_left=preemptions
+            )
+            if not current.patiently("write the ledger", lambda: ledger.write_record(record)):  # noqa: B023
+                raise JobCancelled(
+                    f"attempt {number} was closed by a later try while this worker was away",
+                    job=str(current.ledger.identity), remedy="nothing was submitted; the later try goes on",
+                )  # fmt: skip
+            handle = JobHandle(record.backend, record.job)
+            active = ActiveAttempt(ledger, record, planned.backend, handle, current.open_log(record))
+            self.submit(current.answer_for(active))
+            current.say(f"submitted {record.backend} job {record.job} · stack {record.stack} · target {record.target}")
+            current.ports.publish_link(planned.backend.link(active.handle))
+            return active
+
+    def submit(self, active: ActiveAttempt) -> None:
+        """
+        After an ambiguous failure: find first, never submit blindly.
+
+        This process may have been frozen since the attempt was recorded, and a later try may have gone on without it.
+        """
+        current = self._current
+        known = current.patiently("read the ledger", active.ledger.read_handle)
+        if known is not None:
+            active.handle = known
+            return
+        if current.patiently("read the ledger", active.ledger.read_stop_request) is not None:
+            raise JobCancelled(
+                f"attempt {active.ledger.attempt} was stopped by a later try while this worker was away",
+                job=str(current.ledger.identity), remedy="nothing was submitted; the later try goes on",
+            )  # fmt: skip
+        backend, record, asked = active.backend, active.record, False
+
+        def found_or_submitted() -> JobHandle:
+            nonlocal asked
+            found = backend.find(record.job) if asked else None
+            asked = True
+            if found is None:
+                return backend.submit(record.request)
+            check_request(found.request_digest, record, str(current.ledger.identity))
+            return found.handle
+
+        active.handle = current.patiently("submit the job", found_or_submitted)
+        current.count("submitted", record)
+        current.patiently("write the ledger", lambda: active.ledger.write_handle(active.handle))

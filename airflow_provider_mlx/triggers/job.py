@@ -1,0 +1,238 @@
+"""
+``JobTrigger``: observes one job while its task is deferred, shows its log, and says when a worker must act.
+
+It submits nothing, collects nothing and decides nothing but one thing: whether a job that its task gave up is stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, TypeVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from airflow_provider_mlx.artifacts.credentials import open_store
+from airflow_provider_mlx.artifacts.store import ObjectStore
+from airflow_provider_mlx.backends.base import Backend, JobStatus, State
+from airflow_provider_mlx.backends.registry import backend_class
+from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError
+from airflow_provider_mlx.jobs.decision import KillDecision, Watch, on_lost_interest, while_watching
+from airflow_provider_mlx.jobs.ledger import AttemptLedger, LogShown, utc_now
+from airflow_provider_mlx.jobs.logs import readable
+from airflow_provider_mlx.jobs.orphans import stop_if_active
+from airflow_provider_mlx.version_compat import state_of_task
+
+from .order import WatchEvent, WatchOrder, Word
+from .surroundings import reader_of, surroundings_for
+from .watcher import CannotWatch, Watcher, watcher_for
+
+T = TypeVar("T")
+
+LOG_SECONDS: Final = 2.0
+"""How often a trigger asks for new lines while the job runs."""
+SAVE_SECONDS: Final = 10.0
+"""How often it notes how far it got: after the loss of a triggerer at most that much repeats."""
+BUG_SECONDS: Final = 60.0
+"""How long a trigger that failed waits before a worker looks: a bug must not become a busy loop."""
+STOP_TRIES: Final = 4
+
+MARKER: Final = "mlx: another triggerer goes on from line {}; lines of up to {:.0f} s may repeat"
+
+
+class JobTrigger(BaseTrigger):
+    """
+    Watches one job.
+
+    :param order: what :meth:`WatchOrder.to_wire` wrote.
+    """
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.order = order
+        self._fired = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments."""
+        return f"{__name__}.{type(self).__name__}", {"order": self.order}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire one event; never raise, since Airflow would fail the task and leave the job."""
+        order = WatchOrder.from_wire(self.order)
+        try:
+            if order is None:
+                self.log.warning("mlx: another version wrote this trigger: a worker looks after the job")
+                event = WatchEvent(Word.LOOK, None)
+            else:
+                event = await _Watch(order, self.log).to_the_end()
+        except Exception:
+            self.log.exception("mlx: the trigger failed; a worker looks after the job in %.0f s", BUG_SECONDS)
+            await asyncio.sleep(BUG_SECONDS)
+            event = WatchEvent(Word.LOOK, order.handle if order else None)
+        if order is not None:
+            await asyncio.sleep(max(0.0, (order.not_before - utc_now()).total_seconds()))
+        self._fired = True
+        yield TriggerEvent(event.to_wire())  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """
+        Airflow 3.3 calls this for every trigger whose row is no longer this triggerer's own: on a user's kill, and
+        also when another triggerer took over. Only the task's state tells the two apart.
+        """
+        order = WatchOrder.from_wire(self.order)
+        if order is None:
+            return
+        identity = order.identity
+        state = await sync_to_async(state_of_task)(
+            dag_id=identity.dag_id, run_id=identity.run_id, task_id=identity.task_id, map_index=identity.map_index
+        )
+        if on_lost_interest(state) is KillDecision.LEAVE:
+            self.log.info("mlx: the task is %s: somebody else looks after job %s", state, order.handle.name)
+            return
+        await self._stop(order, reason=f"task is {state}")
+
+    async def cleanup(self) -> None:
+        """Below Airflow 3.3 this is the only word that a trigger gets of a kill."""
+        if not (hasattr(BaseTrigger, "on_kill") or self._fired):
+            await self.on_kill()
+
+    async def _stop(self, order: WatchOrder, *, reason: str) -> None:
+        for attempt in range(STOP_TRIES):
+            try:
+                connection = await reader_of(order.conn_id)
+                stopped = await sync_to_async(stop_job)(order, connection, reason)
+            except BackendUnavailable as error:
+                self.log.warning("mlx: job %s cannot be asked to stop yet: %s", order.handle.name, first_line(error))
+                await asyncio.sleep(2**attempt)
+            except (MlxError, LookupError) as error:
+                self.log.error("mlx: job %s cannot be stopped: %s", order.handle.name, error)
+                return
+            else:
+                self.log.info(
+                    "mlx: %s: job %s %s", reason, order.handle.name, "is asked to stop" if stopped else "is over"
+                )
+                return
+        self.log.error("mlx: job %s could not be asked to stop; `reap` does it later", order.handle.name)
+
+
+class _Watch:
+    """One job's status and log, until a worker must act."""
+
+    def __init__(self, order: WatchOrder, log: Any) -> None:
+        self._order = order
+        self._log = log
+        self._cursor, self._lines = order.cursor, order.shown_lines
+        self._saved_at = asyncio.get_running_loop().time()
+        self._saved: LogShown | None = None
+        self._said = ""
+        self._store: ObjectStore | None = None
+
+    async def to_the_end(self) -> WatchEvent:
+        order = self._order
+        try:
+            await self._go_on_where_it_stopped()
+            kind = await asyncio.to_thread(backend_class, order.handle.backend)  # imports the vendor's client
+            scope = kind(kind.settings_model.model_validate(order.settings), order.conn_id).watch_scope()
+            around = surroundings_for(order.handle.backend, order.conn_id)
+            async with (
+                watcher_for(
+                    order.handle.backend, scope=scope, settings=order.settings, conn_id=order.conn_id,
+                    surroundings=around,
+                ) as watcher,
+                watcher.subscribe(order.handle) as subscription,
+            ):  # fmt: skip
+                while True:
+                    status = await subscription.changed(timeout=LOG_SECONDS)
+                    self._say(status)
+                    await self._show_log(watcher)
+                    verdict = while_watching(status, deadline=order.deadline, now=utc_now())
+                    if verdict is not Watch.WAIT:
+                        await self._save()
+                        return self._event(Word.FINISHED if verdict is Watch.FINISHED else Word.TIMED_OUT)
+        except CannotWatch as error:
+            self._log.warning("mlx: %s: a worker watches the job instead", error)
+            return self._event(Word.CANNOT_WATCH)
+
+    def _event(self, word: Word) -> WatchEvent:
+        return WatchEvent(word, self._order.handle, self._lines)
+
+    def _say(self, status: JobStatus) -> None:
+        """One line per change of the reason for waiting."""
+        if status.reason and status.reason != self._said and status.state in (State.ACTIVE, State.UNKNOWN):
+            self._log.info("mlx: waiting: %s", status.reason)
+        self._said = status.reason
+
+    async def _show_log(self, watcher: Watcher) -> None:
+        handle, cursor = self._order.handle, self._cursor
+        try:
+            chunk = await watcher.read(lambda backend: backend.read_log(handle, cursor))
+        except MlxError:  # what cannot be read now may be read next time, and a worker reads it all at the end
+            return
+        for line in chunk.lines:
+            text = readable(line, self._order.nonce)
+            if text is not None:
+                self._lines += 1
+                self._log.info("%s", text)
+        self._cursor = chunk.cursor
+        if asyncio.get_running_loop().time() - self._saved_at >= SAVE_SECONDS:
+            await self._save()
+
+    async def _save(self) -> None:
+        self._saved_at = asyncio.get_running_loop().time()
+        shown = LogShown(self._cursor, self._lines, by=self._order.not_before.isoformat())
+        if shown != self._saved:
+            await self._with_ledger(lambda ledger: ledger.write_log_shown(shown))
+            self._saved = shown
+
+    async def _go_on_where_it_stopped(self) -> None:
+        """Another triggerer may have run this same order, and was lost."""
+        self._saved = await self._with_ledger(lambda ledger: ledger.read_log_shown())
+        if self._saved is not None and self._saved.by == self._order.not_before.isoformat():
+            self._cursor, self._lines = self._saved.cursor, self._saved.lines
+            self._log.info(MARKER.format(self._lines + 1, SAVE_SECONDS))
+        await self._save()
+
+    async def _with_ledger(self, act: Callable[[AttemptLedger], T]) -> T | None:
+        """Ask the ledger; it only makes the log's continuation neater, so no answer is no matter."""
+        order = self._order
+        try:
+            if self._store is None:
+                self._store = await _store_of(order.root, order.artifacts_conn_id)
+            ledger = AttemptLedger(self._store, order.root, order.identity, order.attempt)
+            return await asyncio.to_thread(act, ledger)
+        except MlxError as error:
+            self._log.debug("mlx: the ledger gave no answer: %s", first_line(error))
+            return None
+
+
+_STORES: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str | None], ObjectStore]] = (
+    weakref.WeakKeyDictionary()
+)
+"""A thousand triggers of one stack share one client."""
+
+
+async def _store_of(root: str, conn_id: str | None) -> ObjectStore:
+    stores = _STORES.setdefault(asyncio.get_running_loop(), {})
+    if (root, conn_id) not in stores:
+        stores[root, conn_id] = await sync_to_async(open_store)(root, conn_id)
+    return stores[root, conn_id]
+
+
+def stop_job(order: WatchOrder, connection: Callable[[str], Any], reason: str) -> bool:
+    """Stop the job of an order, if it is active; whether it was. Blocks: not for the event loop."""
+    store = open_store(order.root, order.artifacts_conn_id)
+    ledger = AttemptLedger(store, order.root, order.identity, order.attempt)
+    record = ledger.read_record()
+    if record is None:
+        return False
+    kind = backend_class(order.handle.backend)
+    settings = kind.settings_model.model_validate(order.settings)
+    backend: Backend = kind(settings, order.conn_id, store, read_connection=connection)
+    return stop_if_active(ledger, record, backend, reason=reason, now=utc_now())
+
+
+def first_line(error: BaseException) -> str:
+    """An error's own sentence."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

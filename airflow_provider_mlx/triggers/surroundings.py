@@ -1,0 +1,52 @@
+"""What a watcher needs of the Airflow around it: connections, backends, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, Stats
+
+from airflow_provider_mlx.backends.base import Backend
+from airflow_provider_mlx.backends.registry import backend_class
+
+from .watcher import Surroundings
+
+
+def surroundings_for(name: str, conn_id: str | None) -> Surroundings:
+    """
+    The surroundings of a watcher.
+
+    :param name: the backend's.
+    """
+
+    def backend(settings: Mapping[str, Any], connection: Callable[[str], Any]) -> Backend:
+        kind = backend_class(name)
+        return kind(kind.settings_model.model_validate(settings), conn_id, read_connection=connection)
+
+    return Surroundings(
+        connection=read_connection,
+        backend=backend,
+        lag=lambda seconds: Stats.gauge("mlx.watcher.lag", seconds, tags={"backend": name}),
+    )
+
+
+async def read_connection(conn_id: str) -> Any:
+    """
+    A connection, without blocking the loop.
+
+    :raises LookupError: there is none that this triggerer may see.
+    """
+    try:
+        return await get_async_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise LookupError(
+            f"the triggerer finds no connection `{conn_id}` (a team's own connections cannot be seen there)"
+        ) from error
+
+
+async def reader_of(conn_id: str | None) -> Callable[[str], Any]:
+    """A reader of what was read now."""
+    read = {} if conn_id is None else {conn_id: await read_connection(conn_id)}
+    return read.__getitem__
