@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
@@ -41,10 +40,4 @@ def leave(
         deadline=record.deadline, not_before=utc_now() + timedelta(seconds=QUIET_SECONDS), cursor=waiting.cursor,
         shown_lines=waiting.shown_lines,
     )  # fmt: skip
-    kwargs = {"attempt": waiting.attempt, "root": root, "artifacts_conn_id": artifacts_conn_id}
-    return TaskDeferred(trigger=JobTrigger(order.to_wire()), method_name="execute_complete", kwargs=kwargs)
-
-
-def left_root(left: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The artifact root of the ledger that the task left, and its connection: a stack may have changed meanwhile."""
-    return left["root"], left["artifacts_conn_id"]
+    return TaskDeferred(trigger=JobTrigger(order.to_wire()), method_name="execute_complete")

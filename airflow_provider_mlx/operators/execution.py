@@ -27,7 +27,7 @@ from airflow_provider_mlx.triggers.order import WatchEvent, Word
 from airflow_provider_mlx.version_compat import bundle_root, has_mapped_dependants
 
 from .arguments import plain_params, to_wire
-from .deferral import leave, left_root, may_leave
+from .deferral import leave, may_leave
 from .planning import StepPlans
 from .results import push_results
 from .surroundings import (
@@ -66,7 +66,6 @@ def resume_step(
     *,
     killed: threading.Event,
     event: Any,
-    left: Mapping[str, Any],
 ) -> Any:
     """
     Go on where the step left its slot, as :func:`begin_step` does.
@@ -74,13 +73,15 @@ def resume_step(
     Stacks and code are read only if a further attempt is due: they may have changed, and finished work is collected.
 
     :param event: the trigger's.
-    :param left: attempt, artifact root and its connection.
     """
     step, fired = _Step(operator, context, killed), WatchEvent.from_wire(event)
-    root, conn_id = left_root(left)
+    place = fired.place
+    if place is None:  # a trigger that could not read its own order: arrive as a worker always does
+        return begin_step(operator, context, killed=killed)
     leaves = may_leave(operator, step.settings) and fired.word is not Word.CANNOT_WATCH
-    life = step.life(root, conn_id, leaves=leaves)
-    return step.finish(life.resume(left["attempt"], shown_lines=fired.shown_lines), root, conn_id)
+    life = step.life(place.root, place.conn_id, leaves=leaves)
+    outcome = life.resume(place.attempt, shown_lines=fired.shown_lines)
+    return step.finish(outcome, place.root, place.conn_id)
 
 
 class _Step:

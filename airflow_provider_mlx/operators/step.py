@@ -114,16 +114,15 @@ class MlxStepOperator(BaseOperator):
 
         return self._as_airflow(context, begin_step)
 
-    def execute_complete(self, context: Any, event: Any = None, **left: Any) -> Any:
+    def execute_complete(self, context: Any, event: Any = None) -> Any:
         """
         Go on after the trigger has fired.
 
         :param event: what :class:`~airflow_provider_mlx.triggers.job.JobTrigger` fired.
-        :param left: what was noted when the task left its slot.
         """
         from airflow_provider_mlx.operators.execution import resume_step
 
-        return self._as_airflow(context, resume_step, event=event, left=left)
+        return self._as_airflow(context, resume_step, event=event)
 
     def _as_airflow(self, context: Any, act: Callable[..., Any], **arguments: Any) -> Any:
         self._killed = threading.Event()

@@ -36,6 +36,7 @@ from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.step.spec import request_digest
 
 from .capabilities import capability_row
+from .observing import ObserverCases
 from .steps import FIRST_LINE, ORIGIN, ContractStep, describe_backend
 
 ASKS: Final[Mapping[str, ContractStep]] = {
@@ -86,7 +87,7 @@ _TALKS: Final = """
 _FAILS = "def inner(x):\n    return 1 / x\n\n\ndef run():\n    inner(0)\n"
 
 
-class BackendContract:
+class BackendContract(ObserverCases):
     """
     Subclass it, name it ``Test…``, and give it a ``backend`` fixture.
 

@@ -64,13 +64,13 @@ class JobTrigger(BaseTrigger):
         try:
             if order is None:
                 self.log.warning("mlx: another version wrote this trigger: a worker looks after the job")
-                event = WatchEvent(Word.LOOK, None)
+                event = WatchEvent(Word.LOOK)
             else:
                 event = await _Watch(order, self.log).to_the_end()
         except Exception:
             self.log.exception("mlx: the trigger failed; a worker looks after the job in %.0f s", BUG_SECONDS)
             await asyncio.sleep(BUG_SECONDS)
-            event = WatchEvent(Word.LOOK, order.handle if order else None)
+            event = order.event(Word.LOOK) if order else WatchEvent(Word.LOOK)
         if order is not None:
             await asyncio.sleep(max(0.0, (order.not_before - utc_now()).total_seconds()))
         self._fired = True
@@ -156,7 +156,7 @@ class _Watch:
             return self._event(Word.CANNOT_WATCH)
 
     def _event(self, word: Word) -> WatchEvent:
-        return WatchEvent(word, self._order.handle, self._lines)
+        return self._order.event(word, shown_lines=self._lines)
 
     def _say(self, status: JobStatus) -> None:
         """One line per change of the reason for waiting."""

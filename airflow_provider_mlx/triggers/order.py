@@ -29,6 +29,46 @@ class Word(Enum):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where the attempt's ledger lies: a stack may have changed while the task waited."""
+
+    root: str
+    conn_id: str | None
+    attempt: int
+
+
+@dataclass(frozen=True)
+class WatchEvent:
+    """
+    What a trigger fires: at most 4 KiB.
+
+    :param place: ``None`` if the trigger could not read its own order.
+    """
+
+    word: Word
+    job: str = ""
+    place: Place | None = None
+    shown_lines: int = 0
+
+    def to_wire(self) -> dict[str, Any]:
+        """The event's payload."""
+        place = dict(vars(self.place)) if self.place else None
+        return {
+            "version": VERSION, "word": self.word.value, "job": self.job, "place": place,
+            "shown_lines": self.shown_lines,
+        }  # fmt: skip
+
+    @classmethod
+    def from_wire(cls, value: Any) -> WatchEvent:
+        """The event of :meth:`to_wire`; what cannot be read means that the worker looks for itself."""
+        try:
+            place = Place(**value["place"]) if value["place"] else None
+            return cls(Word(value["word"]), str(value["job"]), place, int(value["shown_lines"]))
+        except (KeyError, TypeError, ValueError):
+            return cls(Word.LOOK)
+
+
+@dataclass(frozen=True)
 class WatchOrder:
     """
     One job to be watched.
@@ -69,6 +109,11 @@ class WatchOrder:
             "not_before": self.not_before.isoformat(),
         }
 
+    def event(self, word: Word, *, shown_lines: int = 0) -> WatchEvent:
+        """The event about this job."""
+        place = Place(self.root, self.artifacts_conn_id, self.attempt)
+        return WatchEvent(word, self.handle.name, place, shown_lines)
+
     @classmethod
     def from_wire(cls, value: Mapping[str, Any]) -> WatchOrder | None:
         """The order of :meth:`to_wire`; ``None`` if another version wrote it, or it is damaged."""
@@ -87,26 +132,3 @@ class WatchOrder:
             )
         except (KeyError, TypeError, ValueError):
             return None
-
-
-@dataclass(frozen=True)
-class WatchEvent:
-    """What a trigger fires: at most 4 KiB."""
-
-    word: Word
-    handle: JobHandle | None
-    shown_lines: int = 0
-
-    def to_wire(self) -> dict[str, Any]:
-        """The event's payload."""
-        handle = self.handle.to_wire() if self.handle else None
-        return {"version": VERSION, "word": self.word.value, "handle": handle, "shown_lines": self.shown_lines}
-
-    @classmethod
-    def from_wire(cls, value: Any) -> WatchEvent:
-        """The event of :meth:`to_wire`; what cannot be read means that the worker looks for itself."""
-        try:
-            handle = JobHandle.from_wire(value["handle"]) if value["handle"] else None
-            return cls(Word(value["word"]), handle, int(value["shown_lines"]))
-        except (KeyError, TypeError, ValueError):
-            return cls(Word.LOOK, None)
