@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 else:
     try:
         from airflow.sdk.bases.decorator import _TaskDecorator
-        from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
     except ImportError:  # Airflow 2.11
         from airflow.decorators.base import _TaskDecorator
+    try:
+        from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
+    except ImportError:  # Airflow 2.11 and 3.0
         from airflow.utils.context import KNOWN_CONTEXT_KEYS
 
 __all__ = [

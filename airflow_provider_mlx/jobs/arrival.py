@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_mlx.backends.base import Backend, JobHandle, State
-from airflow_provider_mlx.exceptions import BackendUnavailable, JobCancelled, ResultMissing
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobCancelled, Preempted, ResultMissing, StepFailed
 
 from .attempt import ActiveAttempt, check_request
 from .current_try import CurrentTry
@@ -35,6 +35,10 @@ class Arriving:
             move = on_arrival(arrival)
             if move is Move.NEXT_ATTEMPT or record is None or backend is None:
                 current.say(why_again(arrival, latest.attempt))
+                if record is not None and backend is not None and arrival.submitted:
+                    self._close_account(
+                        arrival, ActiveAttempt(latest, record, backend, handle, current.open_log(record))
+                    )
                 if record is not None and not arrival.submitted:  # its writer may only be frozen
                     current.patiently("write the ledger", lambda: current.supersede(latest))
                 return self._submission.start(latest.attempt + 1)
@@ -74,6 +78,15 @@ class Arriving:
         active = current.answer_for(ActiveAttempt(ledger, record, current.connect(record), handle, log))
         current.ports.publish_link(active.backend.link(handle))
         return active
+
+    def _close_account(self, seen: Arrival, old: ActiveAttempt) -> None:
+        """Tell of the end of an attempt whose worker died before it could, or that somebody else stopped."""
+        old.log.close()
+        if seen.stop_requested or seen.cleared:
+            end: BaseException = JobCancelled("superseded")
+        else:
+            end = Preempted("lost") if seen.state is State.ABSENT else StepFailed(f"ended as {seen.state.value}")
+        self._current.ports.tell_ended(old, end)
 
     def _look(
         self, latest: AttemptLedger, record: AttemptRecord | None, backend: Backend | None
@@ -116,6 +129,7 @@ class Arriving:
         elif move is Move.ADOPT:
             current.say(f"adopted {record.backend} job {record.job} (attempt {latest.attempt}), which is running")
             current.count("adopted", record)
+            current.ports.tell_started(active)
         elif move is Move.COLLECT:
             current.say(f"attempt {latest.attempt} has finished already: its result is collected, nothing is run again")
         current.ports.publish_link(backend.link(active.handle))

@@ -123,11 +123,13 @@ class CurrentTry:
                 job=self.describe(active), attempt=active.ledger.attempt,
             )  # fmt: skip
         stopped = self.try_to_stop(active, f"task is {state}")
-        raise JobCancelled(
+        ended = JobCancelled(
             f"the task was ended by Airflow (its state is {state}); its job "
             + ("was asked to stop" if stopped else "could not be asked to stop, as said above"),
             job=self.describe(active), attempt=active.ledger.attempt,
         )  # fmt: skip
+        self.ports.tell_ended(active, ended)
+        raise ended
 
     def interrupted(self, error: BaseException) -> None:
         """An exception that is none of ours came into the loop: Airflow's timeout, Ctrl-C, a termination, or a bug."""
@@ -139,6 +141,7 @@ class CurrentTry:
             wish = decision is KillDecision.STOP
         if wish:
             self.try_to_stop(self.active, type(error).__name__)
+            self.ports.tell_ended(self.active, error)
 
     def try_to_stop(self, active: ActiveAttempt, reason: str) -> bool:
         """Ask the job to stop; whether there was an answer. There is no time to wait for one."""

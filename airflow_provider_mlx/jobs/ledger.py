@@ -11,6 +11,7 @@ The ledger of one task instance in the artifact root: what was submitted, what c
         stop_requested    before any stop
         result.json | error.json   written by the job, once
         outputs/…         written by the job
+        lineage-start, lineage-end   which lineage events were sent
         claim-{try}       which try took the result
         log_shown.json    how far the log was shown while no worker was there
         log.txt           the whole log

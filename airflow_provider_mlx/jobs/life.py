@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from airflow_provider_mlx.backends.base import Backend, JobHandle, JobStatus, State
-from airflow_provider_mlx.exceptions import Disposition, JobTimeout, MlxError
+from airflow_provider_mlx.exceptions import Disposition, JobTimeout, MlxError, ResultMissing
 
 from .arrival import Arriving, ledger_says
 from .attempt import ActiveAttempt
@@ -102,6 +102,7 @@ class StepLife:
                 error = self._failure(active, status)
                 if error is None:
                     return self._collect(active)
+                self._ports.tell_ended(active, error)
                 active = self._after_failure(active, error)
         except MlxError:
             raise
@@ -136,10 +137,12 @@ class StepLife:
                 if self._current.try_to_stop(active, "timeout"):
                     active.stop_reason = "timeout"
             if stop_until is not None and now > stop_until:
-                raise JobTimeout(
+                late = JobTimeout(
                     "the step's deadline passed, and its job has not ended yet",
                     job=self._current.describe(active), attempt=active.ledger.attempt, log_tail=active.log.tail,
                 )  # fmt: skip
+                self._ports.tell_ended(active, late)
+                raise late
             self._ports.pause(pause)
             pause = min(pause * 1.3, LONGEST_LOOK_SECONDS)
 
@@ -200,9 +203,14 @@ class StepLife:
 
     def _collect(self, active: ActiveAttempt) -> Collected:
         current = self._current
-        collected = current.patiently("read the result", lambda: collect(active.ledger, active.record))
+        try:
+            collected = current.patiently("read the result", lambda: collect(active.ledger, active.record))
+        except ResultMissing as error:
+            self._ports.tell_ended(active, error)
+            raise
         active.keep_log(self._ports.say)
         current.patiently("write the ledger", lambda: self._claim(active))
+        self._ports.tell_ended(active, collected)
         active.forget(self._ports.say)
         return collected
 

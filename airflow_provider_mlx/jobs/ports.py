@@ -6,8 +6,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from .ledger import utc_now
+
+if TYPE_CHECKING:
+    from .attempt import ActiveAttempt
+    from .collection import Collected
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Ports:
     :param task_state: Airflow's word for this task now, or ``None`` when it cannot be asked.
     :param killed: set by ``on_kill``; a signal handler may do no more than that.
     :param identify: from now on, lines are about this backend's job of this attempt.
+    :param tell_started: an attempt's job was submitted or adopted; lineage listens, and neither raises nor waits long.
+    :param tell_ended: an attempt is over, with its result or why there is none.
     :param count: adds one to a counter, with tags.
     :param is_timeout: whether an exception is Airflow's own execution timeout.
     :param publish_link: makes the job's page known, after submit and after adopt.
@@ -48,6 +55,8 @@ class Ports:
     task_state: Callable[[], str | None]
     publish_link: Callable[[str | None], None] = lambda url: None
     identify: Callable[[str, str, int], None] = lambda backend, job, attempt: None
+    tell_started: Callable[[ActiveAttempt], None] = lambda active: None
+    tell_ended: Callable[[ActiveAttempt, Collected | BaseException], None] = lambda active, outcome: None
     count: Callable[[str, Mapping[str, str]], None] = lambda name, tags: None
     is_timeout: Callable[[BaseException], bool] = lambda error: isinstance(error, TimeoutError)
     killed: threading.Event = field(default_factory=threading.Event)

@@ -104,6 +104,7 @@ class Submission:
         known = current.patiently("read the ledger", active.ledger.read_handle)
         if known is not None:
             active.handle = known
+            current.ports.tell_started(active)
             return
         if current.patiently("read the ledger", active.ledger.read_stop_request) is not None:
             raise JobCancelled(
@@ -124,3 +125,4 @@ class Submission:
         active.handle = current.patiently("submit the job", found_or_submitted)
         current.count("submitted", record)
         current.patiently("write the ledger", lambda: active.ledger.write_handle(active.handle))
+        current.ports.tell_started(active)

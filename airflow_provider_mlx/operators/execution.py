@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from airflow_provider_mlx.jobs.inputs import check_inputs
 from airflow_provider_mlx.jobs.ledger import AttemptRecord, Ledger
 from airflow_provider_mlx.jobs.life import StepLife, Waiting
 from airflow_provider_mlx.jobs.plan import Planner
+from airflow_provider_mlx.lineage.provider import SPOOL_FOLDER, step_lineage
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.settings import read_settings
 from airflow_provider_mlx.stacks import ResolvedStep, Stacks, StepChoice, resolve_target
@@ -115,6 +117,11 @@ class _Step:
         :param root: of the ledger; ``conn_id`` opens it.
         """
         store = open_store(root, conn_id)
+        ports = ports_for(self._context, log=self._operator.log, killed=self._killed)
+        spool = self.settings.local_root / SPOOL_FOLDER
+        lineage = step_lineage(self._operator, self._context, identity=self._identity, store=store, spool=spool)
+        if lineage is not None:
+            ports = replace(ports, tell_started=lineage.started, tell_ended=lineage.ended)
         of_step = self._operator.preemptions
         return StepLife(
             ledger=Ledger(store, root, self._identity),
@@ -126,7 +133,7 @@ class _Step:
                 log=self._operator.log,
             ),
             connect=lambda record: connect(record, store),
-            ports=ports_for(self._context, log=self._operator.log, killed=self._killed),
+            ports=ports,
             preemptions=lambda: (self.resolved.targets[0].preemptions or 0) if of_step is None else of_step,
             may_leave=leaves,
         )

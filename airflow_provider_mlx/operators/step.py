@@ -134,6 +134,26 @@ class MlxStepOperator(BaseOperator):
                 error.job = f"step `{self.task_id}` of `{context['dag'].dag_id}`"
             raise as_airflow_error(error) from error.__cause__
 
+    # --- what the OpenLineage provider asks for the task's own events ------------------------------------------------
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        """The task's inputs, with its inlets."""
+        from airflow_provider_mlx.lineage.operator_facets import on_start
+
+        return on_start(self)
+
+    def get_openlineage_facets_on_complete(self, ti: Any) -> Any:
+        """What the step read and wrote, with inlets and outlets."""
+        from airflow_provider_mlx.lineage.operator_facets import on_complete
+
+        return on_complete(self, ti)
+
+    def get_openlineage_facets_on_failure(self, ti: Any) -> Any:
+        """What the step would have read and wrote."""
+        from airflow_provider_mlx.lineage.operator_facets import on_failure
+
+        return on_failure(self, ti)
+
     def on_kill(self) -> None:
         """Airflow wants this task to end. Called in a signal handler: ``execute`` does the rest (``jobs/life.py``)."""
         if self._killed is not None:

@@ -43,7 +43,11 @@ def bags() -> Any:
         yield DagBag(include_examples=False, read_dags_from_db=False)
         return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag
+
+    if importlib.util.find_spec("airflow.dag_processing.dagbag"):
+        from airflow.dag_processing.dagbag import BundleDagBag
+    else:  # Airflow 3.0 and 3.1
+        from airflow.models.dagbag import DagBag as BundleDagBag
 
     for bundle in DagBundlesManager().get_all_dag_bundles():
         bundle.initialize()

@@ -1,0 +1,114 @@
+"""Lineage never fails a step and never takes more of its time than it may."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_mlx.lineage import emitter as module
+from airflow_provider_mlx.lineage.emitter import Breaker, SafeEmitter
+from airflow_provider_mlx.lineage.spool import Spool
+from tests.unit.lineage.conftest import CANARY
+from tests.unit.lineage.test_events import end
+
+
+def make_emitter(send, spool=None, **limits):
+    said = []
+    given = {"event_seconds": 0.3, "task_seconds": 5.0, **limits}
+    return SafeEmitter(send, spool=spool, say=said.append, breaker=Breaker(), **given), said
+
+
+def kept(folder):
+    return sum(len(file.read_text().splitlines()) for file in folder.glob("*.ndjson"))
+
+
+def test_a_delivered_event_leaves_nothing_behind(tmp_path):
+    sent, marks = [], []
+    emitter, said = make_emitter(sent.append, Spool(tmp_path))
+    emitter.emit(end, then=lambda: marks.append(1))
+    assert (len(sent), marks, said, kept(tmp_path)) == (1, [1], [], 0)
+
+
+def test_after_a_failure_nothing_is_sent_any_more_and_all_is_kept(tmp_path):
+    asked = []
+
+    def send(event):
+        asked.append(event)
+        raise ConnectionError(f"https://u:{CANARY}@h refused")
+
+    emitter, said = make_emitter(send, Spool(tmp_path))
+    marks = []
+    for _ in range(3):
+        emitter.emit(end, then=lambda: marks.append(1))
+    assert (len(asked), kept(tmp_path), len(marks)) == (1, 3, 3)
+    assert CANARY not in " ".join(said)
+    assert "lineage-replay" in said[0]
+
+
+def test_a_black_hole_costs_its_time_once(tmp_path):
+    release = threading.Event()
+    emitter, _ = make_emitter(lambda event: release.wait(20), Spool(tmp_path))
+    began = time.perf_counter()
+    for _ in range(3):
+        emitter.emit(end)
+    assert time.perf_counter() - began < 1.0
+    assert kept(tmp_path) == 3
+    release.set()
+
+
+def test_the_time_of_a_task_is_bounded_too(tmp_path):
+    emitter, _ = make_emitter(lambda event: time.sleep(0.2), Spool(tmp_path), task_seconds=0.8)
+    began = time.perf_counter()
+    for _ in range(12):
+        emitter.emit(end)
+    assert time.perf_counter() - began < 1.5
+    assert 0 < kept(tmp_path) < 12
+
+
+@pytest.mark.parametrize("step", ["make", "then"])
+def test_whatever_raises_the_step_goes_on(tmp_path, step):
+    def boom():
+        raise RuntimeError(CANARY)
+
+    sent = []
+    emitter, _ = make_emitter(sent.append, Spool(tmp_path))
+    emitter.emit(boom if step == "make" else end, then=boom if step == "then" else lambda: None)
+    assert len(sent) == (step == "then")
+    assert kept(tmp_path) == 0
+
+
+def test_a_spool_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    def refuse(event):
+        raise ConnectionError
+
+    emitter, said = make_emitter(refuse, Spool(tmp_path / "file" / "spool"))
+    emitter.emit(end)
+    assert "lineage failed" in said[-1]
+
+
+def test_no_event_is_no_work(tmp_path):
+    emitter, said = make_emitter(pytest.fail, Spool(tmp_path))
+    emitter.emit(lambda: None)
+    assert said == []
+
+
+def test_airflows_own_timeout_is_not_swallowed(tmp_path, monkeypatch):
+    class Timeout(BaseException):
+        pass
+
+    def interrupt(*args):
+        raise Timeout
+
+    emitter, _ = make_emitter(lambda event: time.sleep(1), Spool(tmp_path))
+    monkeypatch.setattr(
+        module,
+        "_Work",
+        lambda: SimpleNamespace(finished=SimpleNamespace(wait=interrupt, set=lambda: None), event=None, error=None),
+    )
+    with pytest.raises(Timeout):
+        emitter.emit(end)

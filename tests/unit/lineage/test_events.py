@@ -1,0 +1,224 @@
+"""The events of a child run against the client's own classes and our schemas, and what a large one loses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from openlineage.client.serde import Serde
+from referencing import Registry, Resource
+
+import airflow_provider_mlx.lineage as room
+from airflow_provider_mlx.lineage import custom_facets
+from airflow_provider_mlx.lineage.datasets import references, traffic
+from airflow_provider_mlx.lineage.events import (
+    EVENT_LIMIT,
+    ChildRun,
+    JobFacts,
+    Outcome,
+    end_event,
+    fit,
+    size_of,
+    start_event,
+)
+from airflow_provider_mlx.lineage.facets import VALUE_LIMIT, StepFacts, parameters_facet
+from airflow_provider_mlx.lineage.names import RunName
+from airflow_provider_mlx.runtime.values import Dataset
+from tests.unit.lineage.conftest import ARGUMENTS, CANARY, NOW, SHA, artifact
+
+SCHEMAS = Path(room.__file__).parent / "schemas"
+RUN = "018f0000-0000-7000-8000-00000000000"
+CHILD = ChildRun(
+    RunName("default", "churn.train.fit", RUN + "1"),
+    RunName("default", "churn.train", RUN + "2"),
+    RunName("default", "churn", RUN + "3"),
+)
+JOB = JobFacts("kubernetes", "churn-train-1", "uid", {"namespace": "ml"}, "https://console/1", "prod", "gpu", 1, 1, 2)
+STEP = StepFacts(ARGUMENTS, {"cpu": 2, "gpu": "L4:1", "timeout": 60.0}, "registry/img:1")
+RESULT = {"timings": {"compute": 3.0}, "peak_memory_bytes": 5}
+DONE = Outcome("COMPLETE", "succeeded", metrics={"auc": 0.9, "bad": float("inf")}, result=RESULT)
+
+
+def end(outcome=DONE, step=STEP, found=None):
+    found = found or traffic(ARGUMENTS, outputs=[artifact()], task=("churn", "train"))
+    return end_event(CHILD, JOB, step, found, outcome, NOW)
+
+
+def document(event):
+    return json.loads(Serde.to_json(event))
+
+
+def facet_validator(name):
+    """Our schema with what it refers to: the core's base facets, whose two fields every facet has."""
+    base = {"type": "object", "required": ["_producer", "_schemaURL"]}
+    core = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": {"RunFacet": base, "DatasetFacet": base},
+    }
+    registry = Registry().with_resource(
+        "https://openlineage.io/spec/2-0-2/OpenLineage.json", Resource.from_contents(core)
+    )
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema, registry=registry)
+
+
+FACETS = {
+    "mlx_remoteJob": "MlxRemoteJobRunFacet",
+    "mlx_metrics": "MlxMetricsRunFacet",
+    "mlx_resources": "MlxResourcesRunFacet",
+    "mlx_model": "MlxModelDatasetFacet",
+}
+
+
+def own_facets(event):
+    yield from event["run"]["facets"].items()
+    for dataset in (*event["inputs"], *event["outputs"]):
+        yield from dataset["facets"].items()
+
+
+def test_the_facets_are_what_their_schemas_say():
+    seen = set()
+    failed = Outcome("FAIL", "failed", "StepFailed", "boom")
+    for event in (end(), end(failed), start_event(CHILD, JOB, STEP, traffic(ARGUMENTS), NOW)):
+        for key, facet in own_facets(document(event)):
+            if key.startswith("mlx_"):
+                facet_validator(FACETS[key]).validate({key: facet})
+                assert facet["_schemaURL"] == custom_facets.schema_url(FACETS[key])
+                assert facet["_producer"] == custom_facets.PRODUCER
+                seen.add(key)
+    assert seen == set(FACETS)
+
+
+@pytest.mark.parametrize("key", FACETS)
+def test_the_schemas_refuse_what_is_none_of_theirs(key):
+    with pytest.raises(jsonschema.ValidationError):
+        facet_validator(FACETS[key]).validate(
+            {key: {"_producer": "p", "_schemaURL": "s", "size": "x", "metrics": 1, "peakMemoryBytes": "x"}}
+        )
+
+
+@pytest.mark.parametrize("name", FACETS.values())
+def test_every_schema_is_published_where_its_facets_say(name):
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
+    assert f"{schema['$id']}#/$defs/{name}" == custom_facets.schema_url(name)
+    assert getattr(custom_facets, name)._get_schema() == custom_facets.schema_url(name)
+
+
+def test_the_terminal_event_says_everything():
+    event = document(end())
+    assert event["eventType"] == "COMPLETE"
+    assert (event["job"]["namespace"], event["job"]["name"]) == ("default", "churn.train.fit")
+    parent = event["run"]["facets"]["parent"]
+    assert (parent["run"]["runId"], parent["job"]["name"]) == (RUN + "2", "churn.train")
+    assert (parent["root"]["run"]["runId"], parent["root"]["job"]["name"]) == (RUN + "3", "churn")
+    assert event["run"]["facets"]["externalQuery"]["externalQueryId"] == "uid"
+    assert event["job"]["facets"]["jobType"]["integration"] == "KUBERNETES"
+    assert {item["name"] for item in event["inputs"]} == {"mlx/outputs/prod/churn/prepare/return_value", "raw"}
+    (model,) = event["outputs"]
+    assert model["name"] == "mlx/outputs/prod/churn/train/return_value"
+    assert model["facets"]["datasetType"]["datasetType"] == "MODEL"
+    assert model["facets"]["mlx_model"]["digest"] == f"sha256:{SHA}"
+    assert model["facets"]["symlinks"]["identifiers"][0]["name"] == artifact().uri.removeprefix("s3://ml/")
+    assert model["facets"]["dataSource"]["uri"] == artifact().uri
+    assert model["outputFacets"]["outputStatistics"]["size"] == 12
+    assert event["run"]["facets"]["mlx_metrics"]["metrics"] == [
+        {"name": "auc", "value": 0.9},
+        {"name": "bad", "special": "Infinity"},
+    ]
+    assert event["run"]["facets"]["mlx_resources"]["seconds"] == {"compute": 3.0}
+
+
+def test_only_plain_scalar_arguments_are_parameters():
+    event = document(end())
+    given = {item["key"]: item["value"] for item in event["run"]["facets"]["executionParameters"]["parameters"]}
+    assert given == {
+        "rate": "0.1", "deep": "true", "depth": "3", "start": "2026-01-01T00:00:00+00:00", "api_token": "***",
+        "url": "https://***@h/x?***", "max_tokens": "512",
+    }  # fmt: skip
+
+
+def test_a_long_parameter_is_cut_by_bytes():
+    facet = parameters_facet({"args": ["ä" * 2000], "kwargs": {}})
+    assert facet is not None and facet.parameters
+    value = facet.parameters[0].value or ""
+    assert len(value.encode()) <= VALUE_LIMIT and value.endswith("…")
+
+
+def test_no_canary_in_any_event():
+    found = traffic(ARGUMENTS, outputs=[artifact()])
+    bad = Outcome("FAIL", "failed", "StepFailed", f"ValueError: password={CANARY} at https://u:{CANARY}@h/?t={CANARY}")
+    for event in (end(bad), end(), start_event(CHILD, JOB, STEP, found, NOW)):
+        assert CANARY not in Serde.to_json(event)
+
+
+def test_known_secrets_are_masked_too():
+    event = end_event(
+        CHILD,
+        JOB,
+        STEP,
+        traffic({}),
+        Outcome("FAIL", "failed", "X", "blue"),
+        NOW,
+        mask=lambda text: text.replace("blue", "***"),
+    )
+    assert document(event)["run"]["facets"]["errorMessage"]["message"] == "X: ***"
+
+
+def test_references_are_found_wherever_they_stand():
+    value = {
+        "a": [artifact(), {"b": (Dataset("s3://x/y"), artifact(task="p").to_wire())}],
+        "c": {"mlx": "dataset/1"},
+        "d": {"mlx": "artifact/1", "uri": 1},
+    }
+    assert [type(item).__name__ for item in references(value)] == ["ArtifactReference", "Dataset", "ArtifactReference"]
+
+
+def test_what_another_task_made_and_names_nothing_is_no_output():
+    found = traffic({}, outputs=[artifact(task="prepare"), artifact(uri="nowhere")], task=("churn", "train"))
+    assert found.outputs == ()
+
+
+def big(inputs, metrics=0, arguments=0):
+    found = traffic(
+        [Dataset(f"s3://lake/{'x' * 100}/{index}", "v" * 50) for index in range(inputs)], outputs=[artifact()]
+    )
+    outcome = Outcome(
+        "FAIL", "failed", "StepFailed", "word " * 400, metrics={f"m{i}" * 20: 1.0 for i in range(metrics)}
+    )
+    return end(outcome, StepFacts({"kwargs": {f"p{i}": "v" * 1000 for i in range(arguments)}}), found)
+
+
+@pytest.mark.parametrize(
+    ("event", "omitted"),
+    [
+        (lambda: big(10), None),
+        (lambda: big(10, arguments=300), ["executionParameters"]),
+        (lambda: big(10, metrics=5000), ["executionParameters", "mlx_metrics"]),
+        (lambda: big(2000, arguments=1), ["executionParameters", "errorMessage", "dataset facets", "inputs: "]),
+    ],
+)
+def test_an_event_that_is_too_large_loses_what_matters_least(event, omitted):
+    made = event()
+    assert size_of(made) <= EVENT_LIMIT
+    said = document(made)
+    assert said["run"]["facets"]["parent"]["root"]
+    given = said["run"]["facets"]["mlx_remoteJob"].get("omitted")
+    if omitted is None:
+        assert given is None
+    else:
+        assert all(
+            any(item.startswith(name) for item in given)
+            for name in omitted
+            if name != "executionParameters" or "executionParameters" in given
+        )
+        assert given[-1].startswith(omitted[-1])
+    assert said["outputs"], "outputs outlive inputs"
+
+
+def test_as_many_inputs_are_kept_as_fit():
+    made = fit(big(20), 6_000)
+    assert size_of(made) <= 6_000
+    assert 0 < len(made.inputs or ()) < 20
