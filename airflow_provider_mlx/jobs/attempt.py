@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from airflow_provider_mlx.backends.base import Backend, JobHandle, JobStatus, State
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, MlxError
 
+from .decision import Limits, Watch
 from .ledger import AttemptLedger, AttemptRecord
 from .logs import JobLog
 
@@ -31,7 +33,19 @@ class ActiveAttempt:
     handle: JobHandle
     log: JobLog
     cursor: str = ""
-    stop_reason: str | None = None
+    stop_reason: Watch | None = None
+    running_since: datetime | None = None
+
+    def note(self, status: JobStatus, now: datetime) -> None:
+        """Remember since when the job runs, for the step's deadline; what cannot be noted now is noted next time."""
+        if status.running and self.running_since is None and self.record.limit_seconds is not None:
+            with contextlib.suppress(BackendUnavailable):
+                self.running_since = self.ledger.note_running(now)
+
+    @property
+    def limits(self) -> Limits:
+        """When waiting for this job ends."""
+        return limits_of(self.record, self.running_since)
 
     def status(self) -> JobStatus:
         """
@@ -101,6 +115,14 @@ class ActiveAttempt:
             self.backend.forget(self.handle)
         except MlxError as error:
             say(f"what the backend holds of {self.record.job} could not be removed: {error}")
+
+
+def limits_of(record: AttemptRecord, running_since: datetime | None) -> Limits:
+    """The limits of an attempt; a deadline that an attempt before has set stays."""
+    deadline = record.deadline
+    if deadline is None and running_since is not None and record.limit_seconds is not None:
+        deadline = running_since + timedelta(seconds=record.limit_seconds)
+    return Limits(deadline, record.queue_until, record.give_up_at)
 
 
 def check_request(digest: str, record: AttemptRecord, step: str) -> None:

@@ -118,13 +118,42 @@ class Watch(enum.Enum):
     WAIT = "wait"
     FINISHED = "finished"
     TIMED_OUT = "timed out"
+    """The step's own time is over."""
+    QUEUED_TOO_LONG = "queued too long"
+    """The target's ``max_queue`` is over."""
+    GAVE_UP = "gave up"
+    """The target's ``give_up_pending_after`` is over: room for the next target."""
 
 
-def while_watching(seen: JobStatus, *, deadline: datetime | None, now: datetime) -> Watch:
-    """Finished work is collected even past the deadline; unknown waits, and the deadline bounds it."""
+@dataclass(frozen=True)
+class Limits:
+    """
+    When waiting for a job ends; all absolute, ``None`` for never.
+
+    :param deadline: of the step; not known before it runs, since queueing does not count.
+    """
+
+    deadline: datetime | None = None
+    queue_until: datetime | None = None
+    give_up_at: datetime | None = None
+
+
+def while_watching(seen: JobStatus, *, limits: Limits, now: datetime) -> Watch:
+    """Finished work is collected even past a limit; unknown waits, and only the deadline bounds it."""
+
+    def past(limit: datetime | None) -> bool:
+        return limit is not None and now >= limit
+
     if seen.state.finished or seen.state is State.ABSENT:
         return Watch.FINISHED
-    return Watch.TIMED_OUT if deadline is not None and now >= deadline else Watch.WAIT
+    if past(limits.deadline):
+        return Watch.TIMED_OUT
+    if seen.state is State.ACTIVE and not seen.running:
+        if past(limits.give_up_at):
+            return Watch.GAVE_UP
+        if past(limits.queue_until):
+            return Watch.QUEUED_TOO_LONG
+    return Watch.WAIT
 
 
 class Ending(enum.Enum):

@@ -11,6 +11,26 @@ from airflow_provider_mlx.exceptions import Disposition, MlxError
 from airflow_provider_mlx.runtime.protocol import EXIT_TAMPERED
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
+from .decision import Watch
+
+LIMITS: Final[Mapping[Watch, str]] = {
+    Watch.TIMED_OUT: "the step's deadline passed",
+    Watch.QUEUED_TOO_LONG: "the step waited longer than the target's `max_queue`",
+    Watch.GAVE_UP: "the step waited longer than the target's `give_up_pending_after`",
+}
+"""What is said of a job that is stopped at a limit."""
+
+_LIMIT_ERRORS: Final[Mapping[Watch, tuple[type[MlxError], str]]] = {
+    Watch.TIMED_OUT: (
+        exceptions.JobTimeout,
+        "raise `Resources(timeout=…)` or the target's `max_runtime`, or make the step faster",
+    ),
+    Watch.QUEUED_TOO_LONG: (
+        exceptions.JobTimeout, "raise the target's `max_queue`, or give it a queue with more room",
+    ),
+    Watch.GAVE_UP: (exceptions.CapacityUnavailable, "add a further target to the list, or wait longer"),
+}  # fmt: skip
+
 REASONS: Final[Mapping[str, type[MlxError]]] = {
     name: kind
     for name, kind in vars(exceptions).items()
@@ -36,7 +56,7 @@ def describe_job(identity: TaskInstanceIdentity, *, attempt: int, backend: str, 
 
 def explain(
     error: Mapping[str, Any] | None, status: JobStatus, *, job: str, attempt: int, url: str | None,
-    log_tail: Sequence[str], stop_reason: str | None,
+    log_tail: Sequence[str], stop_reason: Watch | None,
 ) -> MlxError:  # fmt: skip
     """
     The exception for a job that ended without a result.
@@ -66,17 +86,15 @@ def from_error(
 
 
 def from_status(
-    status: JobStatus, *, job: str, attempt: int, url: str | None, log_tail: Sequence[str], stop_reason: str | None
+    status: JobStatus, *, job: str, attempt: int, url: str | None, log_tail: Sequence[str], stop_reason: Watch | None
 ) -> MlxError:
     """The exception for a job that ended without an ``error.json``."""
     said = f": {status.reason}" if status.reason else ""
     code = f" with exit status {status.exit_code}" if status.exit_code is not None else ""
-    if stop_reason == "timeout":
-        return _build(
-            exceptions.JobTimeout, "the step's deadline passed and its job was stopped", job=job, url=url,
-            attempt=attempt, log_tail=log_tail,
-            remedy="raise `Resources(timeout=…)` or the target's `max_runtime`, or make the step faster",
-        )  # fmt: skip
+    if stop_reason is not None:
+        limit, remedy = _LIMIT_ERRORS[stop_reason]
+        what = f"{LIMITS[stop_reason]} and its job was stopped"
+        return _build(limit, what, job=job, url=url, attempt=attempt, log_tail=log_tail, remedy=remedy)
     if status.state is State.STOPPED and status.failure is None:
         return _build(exceptions.JobCancelled, f"the job was stopped{said}", job=job, url=url, attempt=attempt,
                       log_tail=log_tail, remedy="clear the task to run it again")  # fmt: skip

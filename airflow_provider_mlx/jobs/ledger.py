@@ -8,6 +8,7 @@ The ledger of one task instance in the artifact root: what was submitted, what c
         context.json      written first, create-only: the attempt's number is taken
         job.json          the request's digest and the target, before the backend is called
         handle.json       what the backend answered
+        running.json      when somebody first saw the job run
         stop_requested    before any stop
         result.json | error.json   written by the job, once
         outputs/…         written by the job
@@ -35,6 +36,7 @@ from airflow_provider_mlx.runtime.protocol import CONTEXT_FILE, ERROR_FILE, LOG_
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
+_TIMES: Final = ("started_at", "deadline", "queue_until", "give_up_at")
 _RECORD_LIMIT: Final = 16 * 1024 * 1024
 
 
@@ -46,7 +48,10 @@ class AttemptRecord:
     :param max_tries: Airflow's count when this attempt was written; it grows when a user clears the task.
     :param run_started: when Airflow started the DAG run; a run that was cleared, or made anew under the same id,
         starts again.
-    :param deadline: absolute, UTC; the job is stopped then.
+    :param limit_seconds: how long the step may run; queueing does not count.
+    :param deadline: absolute, UTC; the job is stopped then. ``None`` until an attempt of the try has begun to run.
+    :param queue_until: absolute; a job that has not begun to run then is stopped.
+    :param give_up_at: absolute; a job that has not begun to run then makes room for the next target.
     :param preemptions_left: further attempts that this try may still make after the backend took the job away.
     """
 
@@ -69,23 +74,23 @@ class AttemptRecord:
     run_started: str
     started_at: datetime
     deadline: datetime | None
+    limit_seconds: float | None
+    queue_until: datetime | None
+    give_up_at: datetime | None
     preemptions_left: int
 
     def to_wire(self) -> dict[str, Any]:
         """Plain JSON."""
         value = dict(vars(self))
         value["settings"], value["request"] = dict(self.settings), dict(self.request)
-        value["started_at"] = self.started_at.isoformat()
-        value["deadline"] = self.deadline.isoformat() if self.deadline else None
-        return value
+        return {**value, **{name: time.isoformat() for name in _TIMES if (time := value[name]) is not None}}
 
     @classmethod
     def from_wire(cls, value: Mapping[str, Any]) -> AttemptRecord:
         """The record that :meth:`to_wire` wrote; keys of later releases are left out."""
         known = {key: value[key] for key in cls.__dataclass_fields__}
-        known["started_at"] = datetime.fromisoformat(value["started_at"])
-        known["deadline"] = datetime.fromisoformat(value["deadline"]) if value["deadline"] else None
-        return cls(**known)
+        times = {name: datetime.fromisoformat(value[name]) for name in _TIMES if value[name] is not None}
+        return cls(**{**known, **times})
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,15 @@ class AttemptLedger:
         """What the backend answered, or ``None``."""
         value = self._read("handle.json")
         return None if value is None else JobHandle.from_wire(value)
+
+    def note_running(self, now: datetime) -> datetime:
+        """Since when the job runs: now, unless somebody saw it before."""
+        self._store.create(join(self.uri, "running.json"), _json({"since": now.isoformat()}))
+        value = self._read("running.json") or {}
+        try:
+            return datetime.fromisoformat(str(value.get("since")))
+        except ValueError:
+            return now
 
     def request_stop(self, *, reason: str, now: datetime) -> None:
         """Say that this attempt is to be stopped, before it is."""

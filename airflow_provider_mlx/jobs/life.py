@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from airflow_provider_mlx.backends.base import Backend, JobHandle, JobStatus, State
-from airflow_provider_mlx.exceptions import Disposition, JobTimeout, MlxError, ResultMissing
+from airflow_provider_mlx.exceptions import CapacityUnavailable, Disposition, JobTimeout, MlxError, ResultMissing
 
 from .arrival import Arriving, ledger_says
 from .attempt import ActiveAttempt
 from .collection import Collected, collect
 from .current_try import CurrentTry
-from .decision import ENDINGS, Ending, Watch, while_watching
-from .failures import explain, lost, result_missing
+from .decision import ENDINGS, Ending, Limits, Watch, while_watching
+from .failures import LIMITS, explain, lost, result_missing
 from .ledger import AttemptRecord, Ledger
 from .ports import Ports, TryFacts
 from .submission import Plans, Submission
@@ -45,6 +45,7 @@ class Waiting:
     handle: JobHandle
     attempt: int
     uri: str
+    limits: Limits
     cursor: str
     shown_lines: int
 
@@ -116,7 +117,8 @@ class StepLife:
 
     def _watch(self, active: ActiveAttempt) -> JobStatus | None:
         """Show the log and wait for the end: a finished status, or absent; ``None`` when it is time to leave."""
-        pause, said, stop_until = FIRST_LOOK_SECONDS, "", None
+        pause, said = FIRST_LOOK_SECONDS, ""
+        passed, stop_until = None, None
         leave_at = self._ports.now() + timedelta(seconds=STAY_SECONDS) if self._leaves(active) else None
         while True:
             status = active.status()
@@ -125,20 +127,21 @@ class StepLife:
                 self._ports.say(f"waiting: {status.reason}")
             said = status.reason
             now = self._ports.now()
-            verdict = while_watching(status, deadline=active.record.deadline, now=now)
+            active.note(status, now)
+            verdict = while_watching(status, limits=active.limits, now=now)
             if verdict is Watch.FINISHED:
                 return status
             self._current.check_killed()
             if verdict is Watch.WAIT and leave_at is not None and now >= leave_at:
                 return None
-            if verdict is Watch.TIMED_OUT and active.stop_reason is None:
-                self._ports.say("the step's deadline passed: its job is stopped")
-                stop_until = stop_until or now + timedelta(seconds=STOP_SECONDS)
-                if self._current.try_to_stop(active, "timeout"):
-                    active.stop_reason = "timeout"
-            if stop_until is not None and now > stop_until:
+            if verdict is not Watch.WAIT and active.stop_reason is None:
+                self._ports.say(f"{LIMITS[verdict]}: its job is stopped")
+                passed, stop_until = passed or verdict, stop_until or now + timedelta(seconds=STOP_SECONDS)
+                if self._current.try_to_stop(active, verdict.value):
+                    active.stop_reason = verdict
+            if passed is not None and stop_until is not None and now > stop_until:
                 late = JobTimeout(
-                    "the step's deadline passed, and its job has not ended yet",
+                    f"{LIMITS[passed]}, and its job has not ended yet",
                     job=self._current.describe(active), attempt=active.ledger.attempt, log_tail=active.log.tail,
                 )  # fmt: skip
                 self._ports.tell_ended(active, late)
@@ -153,7 +156,7 @@ class StepLife:
         self._current.check_still_ours()
         return Waiting(
             record=active.record, handle=active.handle, attempt=active.ledger.attempt, uri=active.ledger.uri,
-            cursor=active.cursor, shown_lines=active.log.lines,
+            limits=active.limits, cursor=active.cursor, shown_lines=active.log.lines,
         )  # fmt: skip
 
     # --- ending --------------------------------------------------------------------------------------------------
@@ -184,14 +187,17 @@ class StepLife:
         )
 
     def _after_failure(self, active: ActiveAttempt, error: MlxError) -> ActiveAttempt:
-        if error.disposition is not Disposition.NEXT_ATTEMPT or self._is_past(active.record.deadline):
+        if error.disposition is not Disposition.NEXT_ATTEMPT or self._is_past(active.limits.deadline):
             raise error
-        if self._current.patiently("read the ledger", active.ledger.read_stop_request) is not None:
+        stopped = self._current.patiently("read the ledger", active.ledger.read_stop_request) is not None
+        if stopped and active.stop_reason is not Watch.GAVE_UP:
             raise error  # somebody wanted it to stop, whatever the backend says about its end
         preemptions, target = active.record.preemptions_left, active.record.target_index
-        if preemptions > 0:
+        elsewhere = target + 1 < self._plans.targets()
+        # Where there was no room a moment ago, there is none now: capacity is looked for elsewhere first.
+        if preemptions > 0 and not (elsewhere and isinstance(error, CapacityUnavailable)):
             preemptions -= 1
-        elif target + 1 < self._plans.targets():
+        elif elsewhere:
             target += 1
         else:
             raise error

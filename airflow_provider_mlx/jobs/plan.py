@@ -31,6 +31,7 @@ from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.step.return_types import return_type_problems
 from airflow_provider_mlx.step.spec import JobSpec, ObjectReference, request_digest
 
+from .asked import asked_fields, asked_of_target
 from .ledger import AttemptRecord
 from .ports import TryFacts
 
@@ -91,6 +92,9 @@ class PlannedAttempt:
             bundle_size=self.spec.bundle.size if self.spec.bundle else 0,
             try_number=facts.try_number, max_tries=facts.max_tries, run_started=facts.run_started,
             started_at=started_at, deadline=deadline, preemptions_left=preemptions_left,
+            limit_seconds=self.limit.total_seconds() if self.limit else None,
+            queue_until=_after(started_at, self.target.max_queue),
+            give_up_at=_after(started_at, self.target.give_up_pending_after),
         )  # fmt: skip
 
 
@@ -348,41 +352,12 @@ class Planner:
         return f"step `{self.identity.task_id}` of `{self.identity.dag_id}` cannot run on {where}{backend}"
 
 
+def _after(start: datetime, span: timedelta | None) -> datetime | None:
+    return start + span if span is not None else None
+
+
 def _object(uri: str, data: bytes) -> ObjectReference:
     return ObjectReference(uri, hashlib.sha256(data).hexdigest(), len(data))
-
-
-def asked_fields(spec: JobSpec) -> dict[str, Any]:
-    """The fields of a step that ask for something, by the names of a backend's ``cannot``."""
-    resources = spec.resources
-    asked: dict[str, Any] = {
-        name: value for name, value in resources.to_wire().items() if name not in ("nodes", "launcher", "spot", "gpu")
-    }
-    if resources.gpus is not None:
-        asked["gpu"] = resources.gpu
-        if 0 < resources.gpus.count < 1:
-            asked["fractional_gpu"] = resources.gpu
-    if resources.node_count > 1:
-        asked["nodes"] = resources.nodes
-    if resources.launcher not in (None, "none"):
-        asked["launcher"] = resources.launcher
-    if resources.wants_spot:
-        asked["spot"] = resources.spot
-    if spec.command is not None:
-        asked["command"] = list(spec.command)
-    if spec.image is not None:
-        asked["image"] = spec.image
-    return asked
-
-
-def asked_of_target(target: Target) -> dict[str, Any]:
-    """The common fields of a target that a backend without a queue or spot cannot honour."""
-    fields = {
-        "max_queue": target.max_queue,
-        "give_up_pending_after": target.give_up_pending_after,
-        "on_demand_fallback": target.on_demand_fallback if target.on_demand_fallback != "never" else None,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _package_name(requirement: str) -> str:

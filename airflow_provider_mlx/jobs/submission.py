@@ -64,7 +64,7 @@ class Submission:
         context = self._current.patiently("read the ledger", before.ledger.read_context) or b""
         plan = self._plans.again(before.record, context)
         number = before.ledger.attempt + 1
-        return self._start(number, target, plan, preemptions=preemptions, deadline=before.record.deadline)
+        return self._start(number, target, plan, preemptions=preemptions, deadline=before.limits.deadline)
 
     def _start(
         self, number: int, target: int, plan: Plan, *, preemptions: int, deadline: datetime | None
@@ -78,9 +78,8 @@ class Submission:
                 number += 1  # another worker was faster
                 continue
             now = current.ports.now()
-            limit = now + planned.limit if planned.limit else None
             record = planned.record(
-                facts=current.facts, started_at=now, deadline=deadline or limit, preemptions_left=preemptions
+                facts=current.facts, started_at=now, deadline=deadline, preemptions_left=preemptions
             )
             if not current.patiently("write the ledger", lambda: ledger.write_record(record)):  # noqa: B023
                 raise JobCancelled(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -125,6 +127,7 @@ class _Watch:
         self._log = log
         self._cursor, self._lines = order.cursor, order.shown_lines
         self._saved_at = asyncio.get_running_loop().time()
+        self._limits = order.limits
         self._saved: LogShown | None = None
         self._said = ""
         self._store: ObjectStore | None = None
@@ -146,8 +149,9 @@ class _Watch:
                 while True:
                     status = await subscription.changed(timeout=LOG_SECONDS)
                     self._say(status)
+                    await self._note_running(status)
                     await self._show_log(watcher)
-                    verdict = while_watching(status, deadline=order.deadline, now=utc_now())
+                    verdict = while_watching(status, limits=self._limits, now=utc_now())
                     if verdict is not Watch.WAIT:
                         await self._save()
                         return self._event(Word.FINISHED if verdict is Watch.FINISHED else Word.TIMED_OUT)
@@ -163,6 +167,14 @@ class _Watch:
         if status.reason and status.reason != self._said and status.state in (State.ACTIVE, State.UNKNOWN):
             self._log.info("mlx: waiting: %s", status.reason)
         self._said = status.reason
+
+    async def _note_running(self, status: JobStatus) -> None:
+        """The deadline counts from when the job runs, and the ledger knows since when; queueing does not count."""
+        seconds = self._order.limit_seconds
+        if status.running and self._limits.deadline is None and seconds is not None:
+            since = await self._with_ledger(lambda ledger: ledger.note_running(utc_now()))
+            if since is not None:
+                self._limits = replace(self._limits, deadline=since + timedelta(seconds=seconds))
 
     async def _show_log(self, watcher: Watcher) -> None:
         handle, cursor = self._order.handle, self._cursor

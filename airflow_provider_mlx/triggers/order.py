@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Final
 
 from airflow_provider_mlx.backends.base import JobHandle
+from airflow_provider_mlx.jobs.decision import Limits
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
 VERSION: Final = 1
@@ -21,7 +22,7 @@ class Word(Enum):
     FINISHED = "finished"
     """The job is over, or the backend definitely does not know it."""
     TIMED_OUT = "timed out"
-    """The step's deadline passed."""
+    """The step's deadline passed, or what its target allows for queueing."""
     LOOK = "look"
     """The trigger cannot go on (another version of it wrote the row, or a bug): a worker looks, and may defer again."""
     CANNOT_WATCH = "cannot watch"
@@ -77,7 +78,8 @@ class WatchOrder:
     :param conn_id: the backend's connection.
     :param root: the artifact root; ``artifacts_conn_id`` opens it.
     :param nonce: the attempt's, to tell the runtime's lines from text.
-    :param deadline: absolute; ``None`` for none.
+    :param limits: when waiting ends.
+    :param limit_seconds: how long the step may run, where its deadline is not known before it does.
     :param not_before: no event fires earlier. Airflow 3.3 fails a task whose next slice starts before the process of
         the deferring slice is gone, which can take five seconds.
     :param cursor: where in the job's log to go on.
@@ -92,7 +94,8 @@ class WatchOrder:
     root: str
     artifacts_conn_id: str | None
     nonce: str
-    deadline: datetime | None
+    limits: Limits
+    limit_seconds: float | None
     not_before: datetime
     cursor: str = ""
     shown_lines: int = 0
@@ -105,7 +108,7 @@ class WatchOrder:
             "identity": dict(vars(self.identity)),
             "handle": self.handle.to_wire(),
             "settings": dict(self.settings),
-            "deadline": self.deadline.isoformat() if self.deadline else None,
+            "limits": {name: time.isoformat() if time else None for name, time in vars(self.limits).items()},
             "not_before": self.not_before.isoformat(),
         }
 
@@ -126,7 +129,12 @@ class WatchOrder:
                     **known,
                     "identity": TaskInstanceIdentity(**value["identity"]),
                     "handle": JobHandle.from_wire(value["handle"]),
-                    "deadline": datetime.fromisoformat(value["deadline"]) if value["deadline"] else None,
+                    "limits": Limits(
+                        **{
+                            name: datetime.fromisoformat(time) if time else None
+                            for name, time in value["limits"].items()
+                        }
+                    ),
                     "not_before": datetime.fromisoformat(value["not_before"]),
                 }
             )

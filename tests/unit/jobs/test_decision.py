@@ -14,6 +14,7 @@ from airflow_provider_mlx.jobs.decision import (
     Ending,
     KillDecision,
     LedgerSays,
+    Limits,
     Move,
     Watch,
     on_arrival,
@@ -119,10 +120,27 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 )
 def test_while_watching(state, before, at):
     status = JobStatus(state)
-    assert while_watching(status, deadline=NOW + timedelta(seconds=1), now=NOW) is before
-    assert while_watching(status, deadline=None, now=NOW) is before
-    assert while_watching(status, deadline=NOW, now=NOW) is at
-    assert while_watching(status, deadline=NOW - timedelta(days=1), now=NOW) is at
+    assert while_watching(status, limits=Limits(NOW + timedelta(seconds=1)), now=NOW) is before
+    assert while_watching(status, limits=Limits(), now=NOW) is before
+    assert while_watching(status, limits=Limits(NOW), now=NOW) is at
+    assert while_watching(status, limits=Limits(NOW - timedelta(days=1)), now=NOW) is at
+
+
+@pytest.mark.parametrize(
+    ("status", "limits", "expected"),
+    [
+        (JobStatus(State.ACTIVE), Limits(give_up_at=NOW), Watch.GAVE_UP),
+        (JobStatus(State.ACTIVE), Limits(queue_until=NOW), Watch.QUEUED_TOO_LONG),
+        (JobStatus(State.ACTIVE), Limits(give_up_at=NOW, queue_until=NOW), Watch.GAVE_UP),
+        (JobStatus(State.ACTIVE), Limits(deadline=NOW, give_up_at=NOW), Watch.TIMED_OUT),
+        (JobStatus(State.ACTIVE, running=True), Limits(give_up_at=NOW, queue_until=NOW), Watch.WAIT),
+        (JobStatus(State.UNKNOWN), Limits(give_up_at=NOW, queue_until=NOW), Watch.WAIT),
+        (JobStatus(State.SUCCEEDED), Limits(give_up_at=NOW, queue_until=NOW), Watch.FINISHED),
+        (JobStatus(State.ABSENT), Limits(give_up_at=NOW), Watch.FINISHED),
+    ],
+)
+def test_only_a_job_that_queues_is_given_up(status, limits, expected):
+    assert while_watching(status, limits=limits, now=NOW) is expected
 
 
 @pytest.mark.parametrize(

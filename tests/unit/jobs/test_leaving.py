@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_one_that_is_not_over_yet_is_left_again(world):
 def test_a_deadline_that_passed_meanwhile_stops_the_job(world):
     world.plays(Script(sees=LONG))
     left(world, timeout="1m")
-    world.now = world.attempt(1).read_record().deadline
+    world.now += timedelta(minutes=1)
     with pytest.raises(JobTimeout):
         world.life(may_leave=True, timeout="1m").resume(1)
     assert world.stopped == [1]
@@ -112,7 +113,6 @@ def test_capacity_goes_to_the_next_target_with_the_recorded_context(world):
     records = [world.attempt(number).read_record() for number in (1, 2)]
     assert records[0].bundle_sha256 == records[1].bundle_sha256
     assert [record.target for record in records] == ["target-0", "target-1"]
-    assert records[0].deadline == records[1].deadline
 
 
 def test_no_target_left_is_the_backends_word(world):

@@ -7,6 +7,8 @@ What is asserted about jobs is the fake cluster's own record (``created``, ``sto
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -594,7 +596,37 @@ def test_no_capacity_anywhere_fails_with_the_last_reason(world):
 def test_all_attempts_of_a_try_share_one_deadline(world):
     world.plays(Script(sees=(RUNNING, RUNNING, PREEMPTED), writes="nothing"), Script())
     world.life(preemptions=1, timeout="10m").run()
-    assert world.attempt(1).read_record().deadline == world.attempt(2).read_record().deadline
+    began = world.attempt(1).note_running(world.now)
+    assert world.attempt(2).read_record().deadline == began + timedelta(minutes=10)
+
+
+def test_queueing_does_not_count(world):
+    world.plays(Script(sees=(*[QUEUED] * 60, *[RUNNING] * 5, SUCCEEDED)))
+    assert result_of(world.life(timeout="1m").run()) == 42
+
+
+def test_a_queue_that_is_too_long_stops_the_job(world):
+    world.plays(Script(sees=(QUEUED,)))
+    world.step = replace(world.step, target={"max_queue": timedelta(minutes=1)})
+    with pytest.raises(JobTimeout, match="`max_queue`"):
+        world.life(targets=2).run()
+    assert (world.created, world.stopped) == ([1], [1])
+
+
+def test_a_target_without_room_is_given_up_for_the_next(world):
+    world.plays(Script(sees=(QUEUED,)), Script())
+    world.step = replace(world.step, target={"give_up_pending_after": timedelta(minutes=1)})
+    assert result_of(world.life(targets=2, preemptions=3).run()) == 42
+    assert (world.created, world.stopped) == ([1, 2], [1])
+    assert world.attempt(2).read_record().target == "target-1"
+
+
+def test_a_stop_of_somebody_else_is_not_taken_for_giving_up(world):
+    world.plays(Script(sees=(RUNNING, PREEMPTED), writes="nothing"))
+    world.on_pause = lambda count: world.attempt(1).request_stop(reason="task is failed", now=world.now)
+    with pytest.raises(Preempted):
+        world.life(targets=2).run()
+    assert world.created == [1]
 
 
 # --- races ------------------------------------------------------------------------------------------------------------
@@ -652,7 +684,7 @@ def test_a_record_that_cannot_be_read_says_where(world):
 def test_the_ledger_holds_the_deadline_and_the_request(world):
     world.life(timeout="1h").run()
     record = world.attempt(1).read_record()
-    assert (record.deadline - record.started_at).total_seconds() == 3600
+    assert (record.limit_seconds, record.deadline) == (3600, None), "it counts from when the job runs"
     assert record.request["name"] == record.job == world.job(1)
 
 

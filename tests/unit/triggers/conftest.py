@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
+from airflow_provider_mlx.jobs.decision import Limits
 from airflow_provider_mlx.jobs.ledger import Ledger, utc_now
 from airflow_provider_mlx.jobs.ports import TryFacts
 from airflow_provider_mlx.testing.fake import FakeCluster, FakeSettings, Script
@@ -36,20 +37,27 @@ class Scene:
     def ledger(self) -> Any:
         return Ledger(self.store, ROOT, self.step.identity).attempt(1)
 
-    def submit(self, *, conn_id: str | None = None, after: float = 0, deadline: Any = None, **order: Any) -> WatchOrder:
+    def submit(
+        self,
+        *,
+        conn_id: str | None = None,
+        after: float = 0,
+        limits: Limits = Limits(),
+        **order: Any,  # noqa: B008
+    ) -> WatchOrder:
         backend = self.cluster.backend_class(FakeSettings(), conn_id, self.store)
         planned = self.step.plan(backend, ROOT)
         self.ledger.take(planned.context)
         record = planned.record(
-            facts=TryFacts(1, 1, False, "ti", "t0"), started_at=utc_now(), deadline=deadline, preemptions_left=0
+            facts=TryFacts(1, 1, False, "ti", "t0"), started_at=utc_now(), deadline=limits.deadline, preemptions_left=0
         )
         self.ledger.write_record(record)
         handle = backend.submit(record.request)
         self.ledger.write_handle(handle)
         return WatchOrder(
             identity=self.step.identity, attempt=1, handle=handle, settings={}, conn_id=conn_id, root=ROOT,
-            artifacts_conn_id=None, nonce=record.nonce, deadline=deadline,
-            not_before=utc_now() + timedelta(seconds=after), **order,
+            artifacts_conn_id=None, nonce=record.nonce, limits=limits,
+            not_before=utc_now() + timedelta(seconds=after), **{"limit_seconds": None, **order},
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_mlx.jobs.decision import Limits
 from airflow_provider_mlx.jobs.ledger import LogShown, utc_now
 from airflow_provider_mlx.testing.fake import GONE, NEW_WORD, QUEUED, RUNNING, SUCCEEDED, UNREACHABLE, Script
 from airflow_provider_mlx.triggers import job
@@ -44,9 +45,25 @@ def test_unknown_is_neither_over_nor_failed(scene):
 
 def test_the_deadline_fires_and_the_trigger_stops_nothing(scene):
     here = scene(Script(sees=(RUNNING,)))
-    trigger, _ = trigger_of(here.submit(deadline=utc_now() + timedelta(seconds=0.3)))
+    trigger, _ = trigger_of(here.submit(limits=Limits(deadline=utc_now() + timedelta(seconds=0.3))))
     assert asyncio.run(fired(trigger))["word"] == "timed out"
     assert here.cluster.stops == []
+
+
+def test_the_deadline_counts_from_when_the_job_runs(scene):
+    here = scene(Script(sees=(*[QUEUED] * 20, RUNNING)))
+    order = here.submit(limit_seconds=0.3)
+    trigger, _ = trigger_of(order)
+    started = time.monotonic()
+    assert asyncio.run(fired(trigger))["word"] == "timed out"
+    assert time.monotonic() - started > 0.3 + 19 * 0.02
+    assert here.ledger.note_running(utc_now()) < utc_now() - timedelta(seconds=0.3), "the ledger knows since when"
+
+
+def test_a_queue_that_is_too_long_is_a_workers_matter(scene):
+    here = scene(Script(sees=(QUEUED,)))
+    trigger, _ = trigger_of(here.submit(limits=Limits(give_up_at=utc_now() + timedelta(seconds=0.2))))
+    assert asyncio.run(fired(trigger))["word"] == "timed out"
 
 
 def test_no_event_fires_while_the_deferring_process_may_still_be_there(scene):
