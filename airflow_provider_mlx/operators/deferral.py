@@ -37,8 +37,7 @@ def leave(
     order = WatchOrder(
         identity=identity, attempt=waiting.attempt, handle=waiting.handle, settings=record.settings,
         conn_id=record.conn_id, root=root, artifacts_conn_id=artifacts_conn_id, nonce=record.nonce,
-        limits=waiting.limits,
-        limit_seconds=record.limit_seconds, not_before=utc_now() + timedelta(seconds=QUIET_SECONDS), cursor=waiting.cursor,
-        shown_lines=waiting.shown_lines,
+        limits=waiting.limits, limit_seconds=record.limit_seconds, cursor=waiting.cursor,
+        shown_lines=waiting.shown_lines, not_before=utc_now() + timedelta(seconds=QUIET_SECONDS),
     )  # fmt: skip
     return TaskDeferred(trigger=JobTrigger(order.to_wire()), method_name="execute_complete")
