@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +146,9 @@ def _dag_bags() -> Iterator[Any]:
         dag_bag = importlib.import_module("airflow.models.dagbag").DagBag
     for bundle in manager.DagBundlesManager().get_all_dag_bundles():
         bundle.initialize()
-        yield dag_bag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name=bundle.name)
+        given = {"bundle_path": bundle.path, "bundle_name": bundle.name}
+        known = inspect.signature(dag_bag).parameters  # Airflow 3.0 knows no names of bundles here
+        yield dag_bag(dag_folder=str(bundle.path), **{name: given[name] for name in given if name in known})
 
 
 def _frames(frame: Any) -> Any:

@@ -11,12 +11,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from airflow_provider_mlx.exceptions import ArtifactError, BackendUnavailable, JobMisconfigured
-from airflow_provider_mlx.runtime.uris import is_within, normalize, split_uri
+from airflow_provider_mlx.runtime.uris import is_within, normalize, split_uri, without_credentials
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as ObstoreStore
@@ -31,6 +32,8 @@ class ObjectFacts:
     uri: str
     size: int
     version: str
+    modified: datetime | None = None
+    """When it was written last, UTC, by the store's own clock."""
 
 
 class ObjectStore:
@@ -78,7 +81,7 @@ class ObjectStore:
         except FileNotFoundError:
             return None
         version = meta.get("version") or meta.get("e_tag") or ""
-        return ObjectFacts(uri, meta["size"], str(version).strip('"'))
+        return ObjectFacts(uri, meta["size"], str(version).strip('"'), meta.get("last_modified"))
 
     def create(self, uri: str, data: bytes) -> bool:
         """Write an object unless there is one already; whether this call wrote it."""
@@ -154,7 +157,32 @@ class ObjectStore:
                 for meta in batch:
                     version = str(meta.get("version") or meta.get("e_tag") or "").strip('"')
                     found = quote(meta["path"], safe="/@") if scheme == "file" else meta["path"]
-                    yield ObjectFacts(f"{scheme}://{authority}/{found}", meta["size"], version)
+                    there = f"{scheme}://{authority}/{found}"
+                    yield ObjectFacts(there, meta["size"], version, meta.get("last_modified"))
+
+    def delete(self, uri: str) -> bool:
+        """Remove an object; ``False`` where there was none, as far as the store says so."""
+        import obstore
+
+        store, path = self._open(uri)
+        try:
+            with _answers(uri):
+                obstore.delete(store, path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def renew(self, uri: str, data: bytes, *, older_than: timedelta, now: datetime) -> None:
+        """
+        Have an object of this content, and a young one: what is named by its content and cleaned up by its age.
+
+        :param older_than: an object of this age is written again; a younger one is left alone.
+        """
+        facts = self.facts(uri)
+        if facts is None:
+            self.create(uri, data)
+        elif facts.modified is None or now - facts.modified > older_than:
+            self.write(uri, data)
 
     def _open(self, uri: str) -> tuple[ObstoreStore, str]:
         try:
@@ -210,7 +238,7 @@ class Gate:
         :raises ArtifactError: it lies outside every prefix, or is no proper URI.
         """
         try:
-            if is_within(uri, self.prefixes):
+            if any(is_within(uri, (prefix,)) and _links_stay_inside(uri, prefix) for prefix in self.prefixes):
                 return normalize(uri)
         except ValueError as error:
             raise ArtifactError(str(error)) from error
@@ -218,6 +246,15 @@ class Gate:
             f"{uri} lies neither under the stack's artifact root nor under one of its allowed prefixes",
             remedy=f"allowed are {', '.join(self.prefixes)}; add a prefix under `artifacts: allowed` of the stack",
         )
+
+
+def _links_stay_inside(uri: str, prefix: str) -> bool:
+    """Whether a file lies below the prefix also when its links are followed, as the runtime asks in the job."""
+    scheme, _, path = split_uri(uri)
+    if scheme != "file":
+        return True
+    root = Path("/", unquote(split_uri(prefix)[2])).resolve()
+    return Path("/", unquote(path)).resolve().is_relative_to(root)
 
 
 @contextmanager
@@ -256,11 +293,9 @@ def _bucket_exists(uri: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """An error's first line: obstore appends a debug dump that may hold request headers."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    """An error's first line, without credentials: obstore appends a debug dump that may hold request headers."""
+    return without_credentials((str(error).splitlines() or [type(error).__name__])[0])[:300]
 
 
-def _seconds(count: int) -> Any:
-    from datetime import timedelta
-
+def _seconds(count: int) -> timedelta:
     return timedelta(seconds=count)

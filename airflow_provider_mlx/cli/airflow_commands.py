@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from .commands import COMMANDS, Command
 
 
 def get_commands() -> list[Any]:
-    """What ``provider_info.py`` hands to Airflow."""
+    """What ``provider_info.py`` hands to Airflow: the rows of ``commands.py`` as Airflow's own objects."""
     from airflow.cli import cli_config
 
     argument: Any = cli_config.Arg
@@ -17,32 +20,24 @@ def get_commands() -> list[Any]:
             help="Machine-learning steps",
             subcommands=[
                 ActionCommand(
-                    name="plan",
-                    help="Print what would be submitted for a step, and why",
-                    func=_plan,
-                    args=(
-                        argument(("dag_id",), help="The DAG's id"),
-                        argument(("task_id",), help="The step's task id"),
-                        argument(("--stack",), help="Plan on this stack instead of the one that would be chosen"),
-                        argument(("--conf",), help="A run's conf, as JSON; its params are used", default="{}"),
-                        argument(("--map-index",), help="Index of a mapped task instance", type=int, default=-1),
-                        argument(("--json",), help="Print one JSON object", action="store_true"),
-                    ),
+                    name=command.name,
+                    help=command.help[0].upper() + command.help[1:],
+                    description=command.description,
+                    func=_action(command),
+                    args=tuple(argument(row.flags, help=row.help, **row.options) for row in command.arguments),
                 )
+                for command in COMMANDS
             ],
         )
     ]
 
 
-def _plan(arguments: Any) -> None:
-    from airflow_provider_mlx.exceptions import MlxError
+def _action(command: Command) -> Callable[[Any], None]:
+    def act(arguments: Any) -> None:
+        from .main import run
 
-    from .output import logs_on_stderr
-    from .plan import run_plan
+        status = run(command, arguments)
+        if status:
+            raise SystemExit(status)
 
-    try:
-        with logs_on_stderr():
-            answer = run_plan(arguments)
-    except MlxError as error:
-        raise SystemExit(f"{error.reason}: {error}") from None
-    print(answer)
+    return act

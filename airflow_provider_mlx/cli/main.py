@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from airflow_provider_mlx.exceptions import MlxError
 
-from .output import logs_on_stderr
+from .commands import COMMANDS, Command
+from .output import Answer, logs_on_stderr
+
+INTERRUPTED = 130
+"""128 + SIGINT, as a shell says it."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,35 +23,45 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m airflow_provider_mlx", description="Machine-learning steps for Apache Airflow."
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
-    plan = commands.add_parser(
-        "plan",
-        help="print what would be submitted for a step, and why",
-        description="Print what would be submitted for a step, and why each choice was made. Opens no connection.",
-    )
-    plan.add_argument("dag_id")
-    plan.add_argument("task_id")
-    plan.add_argument("--stack", help="plan on this stack instead of the one that would be chosen")
-    plan.add_argument("--conf", default="{}", help="a run's conf, as JSON; its params are used")
-    plan.add_argument("--map-index", type=int, default=-1, help="index of a mapped task instance")
-    plan.add_argument("--json", action="store_true", help="print one JSON object")
-    plan.set_defaults(run=_plan)
+    for command in COMMANDS:
+        one = commands.add_parser(command.name, help=command.help, description=command.description)
+        for argument in command.arguments:
+            one.add_argument(*argument.flags, help=argument.help, **argument.options)
+        one.set_defaults(chosen=command)
     return top
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; 0 is success, 1 a refusal (its sentence is on standard error), 2 a wrong command line."""
     chosen = parser().parse_args(arguments)
+    return run(chosen.chosen, chosen)
+
+
+def run(command: Command, chosen: argparse.Namespace) -> int:
+    """Run a row of the table with its parsed arguments; the exit status."""
     try:
         with logs_on_stderr():
-            answer = chosen.run(chosen)
+            act = load(command)
+            answer = None if command.live else act(chosen)
+        if answer is None:
+            answer = act(chosen)
     except MlxError as error:
         print(f"{error.reason}: {error}", file=sys.stderr)
         return 1
-    print(answer)
-    return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if answer.text:
+        print(answer.text)
+    return answer.status
 
 
-def _plan(chosen: argparse.Namespace) -> str:
-    from .plan import run_plan  # imports Airflow, which may log at once
+def load(command: Command) -> Callable[[argparse.Namespace], Answer]:
+    """The function of a command."""
+    module, _, name = command.run.partition(":")
+    act: Callable[[argparse.Namespace], Any] = getattr(importlib.import_module(f"{__package__}.{module}"), name)
 
-    return run_plan(chosen)
+    def answer(chosen: argparse.Namespace) -> Answer:
+        said = act(chosen)
+        return said if isinstance(said, Answer) else Answer(str(said))
+
+    return answer

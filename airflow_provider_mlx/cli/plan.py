@@ -20,6 +20,8 @@ from airflow_provider_mlx.settings import read_settings
 from airflow_provider_mlx.stacks import ResolvedStep, resolve_target
 from airflow_provider_mlx.version_compat import find_dag
 
+from .places import root_of
+
 UNKNOWN = "known when the run starts"
 """Stands for results of earlier steps, which a plan does not have."""
 
@@ -36,14 +38,14 @@ def run_plan(arguments: argparse.Namespace) -> str:
     render: Any = task.render_template_fields
     render(context)
     task.__dict__.update(_without_results(task))
-    stacks = read_stacks(settings, dag_file=dag.fileloc, root=_root_of(dag))
+    stacks = read_stacks(settings, dag_file=dag.fileloc, root=root_of(dag))
     name, why = stack_choice(
         stacks, settings, step=arguments.stack or task.stack or None, declared=dict(dag.params), params=params
     )
     resolved = resolve_target(stacks, name, choice_of(task, context["ti"]), why=why)
     options = options_for(context, settings, stacks)
     planner = Planner(
-        definition=definition_of(task, context, _root_of(dag)), identity=identity_of(context["ti"], settings),
+        definition=definition_of(task, context, root_of(dag)), identity=identity_of(context["ti"], settings),
         resolved=resolved, options=replace(options, local_allowed=True), store=ObjectStore(),
     )  # fmt: skip
     if not options.local_allowed and any(target.backend == "local" for target in resolved.targets):
@@ -64,15 +66,26 @@ def find_task(dag_id: str, task_id: str) -> tuple[Any, MlxStepOperator]:
             f"there is no DAG `{dag_id}`", [Problem(error, "mend the file") for error in import_errors],
             remedy="look at `[core] dags_folder` and at the DAG's file",
         )  # fmt: skip
+    return dag, task_of(dag, task_id)
+
+
+def task_of(dag: Any, task_id: str) -> MlxStepOperator:
+    """
+    A step of a DAG; of a mapped one, an instance with the mapped arguments left open.
+
+    :raises InvalidStep: there is no such task, or it is not a step of ours.
+    """
     tasks = {task.task_id: task for task in dag.tasks}
     if task_id not in tasks:
-        raise InvalidStep(f"DAG `{dag_id}` has no task `{task_id}`", [Problem(f"it has {', '.join(sorted(tasks))}")])
+        raise InvalidStep(
+            f"DAG `{dag.dag_id}` has no task `{task_id}`", [Problem(f"it has {', '.join(sorted(tasks))}")]
+        )
     task = tasks[task_id]
     if getattr(task, "is_mapped", False) or hasattr(task, "partial_kwargs"):
         task = _unmapped(task)
     if not isinstance(task, MlxStepOperator):
         raise InvalidStep(f"`{task_id}` is a {type(task).__name__}, not a step of airflow-provider-mlx")
-    return dag, task
+    return task
 
 
 def _unmapped(task: Any) -> Any:
@@ -122,15 +135,6 @@ def _conf(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidStep("`--conf` must be a JSON object")
     return value
-
-
-def _root_of(dag: Any) -> str | None:
-    """The bundle's root: the DAG file's absolute path without its path in the bundle."""
-    relative = getattr(dag, "relative_fileloc", None)
-    location = str(dag.fileloc)
-    if relative and location.endswith(str(relative)):
-        return location[: -len(str(relative))].rstrip("/") or None
-    return None
 
 
 def _as_text(planned: list[PlannedAttempt], resolved: ResolvedStep) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -49,6 +50,20 @@ _TAMPERED_REMEDY: Final = (
 )
 
 
+def replay_line(identity: TaskInstanceIdentity, *, attempt: int, request_digest: str) -> str:
+    """
+    The command that runs an attempt again on a developer's machine.
+
+    It stands in the task's log, so the digest in it is Airflow's own word about what was run: the ledger alone, which
+    lies where others may write, is not believed.
+    """
+    words = ["python", "-m", "airflow_provider_mlx", "replay", identity.dag_id, identity.run_id, identity.task_id]
+    words += ["--attempt", str(attempt)]
+    words += ["--map-index", str(identity.map_index)] if identity.map_index >= 0 else []
+    words += ["--deployment", identity.deployment_id] if identity.deployment_id != "default" else []
+    return shlex.join([*words, "--digest", request_digest[:32], "--debug"])
+
+
 def describe_job(identity: TaskInstanceIdentity, *, attempt: int, backend: str, job: str) -> str:
     """Which step and job, for messages."""
     return f"{identity} · attempt {attempt} · {backend} job {job}"
@@ -56,10 +71,12 @@ def describe_job(identity: TaskInstanceIdentity, *, attempt: int, backend: str, 
 
 def explain(
     error: Mapping[str, Any] | None, status: JobStatus, *, job: str, attempt: int, url: str | None,
-    log_tail: Sequence[str], stop_reason: Watch | None,
+    log_tail: Sequence[str], stop_reason: Watch | None, replay: str = "",
 ) -> MlxError:  # fmt: skip
     """
     The exception for a job that ended without a result.
+
+    :param replay: the command that runs the attempt again elsewhere.
 
     The job's own word comes first, but for two cases in which it can only know that it was told to stop: we stopped
     it at its deadline, or the backend says that it took the job away.
@@ -67,20 +84,20 @@ def explain(
     backend_says = REASONS.get(status.failure or "")
     taken = backend_says is not None and backend_says.disposition is Disposition.NEXT_ATTEMPT
     if error is not None and stop_reason is None and not (taken and error.get("reason") == "JobCancelled"):
-        return from_error(error, job=job, attempt=attempt, url=url)
+        return from_error(error, job=job, attempt=attempt, url=url, replay=replay)
     return from_status(status, job=job, attempt=attempt, url=url, log_tail=log_tail, stop_reason=stop_reason)
 
 
-def from_error(
-    error: Mapping[str, Any], *, job: str, attempt: int, url: str | None, log_tail: Sequence[str] = ()
-) -> MlxError:
+def from_error(error: Mapping[str, Any], *, job: str, attempt: int, url: str | None, replay: str = "") -> MlxError:
     """The exception that ``error.json`` stands for."""
     kind = REASONS.get(str(error.get("reason")), exceptions.StepFailed)
     name, message = str(error.get("type") or ""), str(error.get("message") or "")
     said = ": ".join(part for part in (name, message) if part) or "it left no message"
     own_code = kind is exceptions.StepFailed and name != "StepFailed"  # else it is the runtime that refuses
     what = f"the step failed in its own code: {said}" if own_code else message or said
-    remedy = str(error.get("remedy") or "") or (_OWN_CODE if own_code else "")
+    remedy = str(error.get("remedy") or "")
+    if own_code and not remedy:
+        remedy = f"{_OWN_CODE}; or replay it in your checkout: {replay}" if replay else _OWN_CODE
     # The traceback is in the log already, mapped to the DAG file: repeating its end would hide the sentence.
     return _build(kind, what, where=_place(error), job=job, remedy=remedy, url=url, attempt=attempt, log_tail=())
 

@@ -19,7 +19,7 @@ from .attempt import ActiveAttempt
 from .collection import Collected, collect
 from .current_try import CurrentTry
 from .decision import ENDINGS, Ending, Limits, Watch, while_watching
-from .failures import LIMITS, explain, lost, result_missing
+from .failures import LIMITS, explain, lost, replay_line, result_missing
 from .ledger import AttemptRecord, Ledger
 from .ports import Ports, TryFacts
 from .submission import Plans, Submission
@@ -182,9 +182,11 @@ class StepLife:
         if ending is Ending.RESULT_MISSING:
             return result_missing(job=job, attempt=number, uri=active.ledger.uri, url=url, log_tail=active.log.tail)
         error = current.patiently("read the ledger", active.ledger.read_error)
+        replay = replay_line(current.ledger.identity, attempt=number, request_digest=active.record.request_digest)
         return explain(
-            error, status, job=job, attempt=number, url=url, log_tail=active.log.tail, stop_reason=active.stop_reason
-        )
+            error, status, job=job, attempt=number, url=url, log_tail=active.log.tail, stop_reason=active.stop_reason,
+            replay=replay,
+        )  # fmt: skip
 
     def _after_failure(self, active: ActiveAttempt, error: MlxError) -> ActiveAttempt:
         if error.disposition is not Disposition.NEXT_ATTEMPT or self._is_past(active.limits.deadline):

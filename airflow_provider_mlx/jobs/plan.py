@@ -32,11 +32,13 @@ from airflow_provider_mlx.step.return_types import return_type_problems
 from airflow_provider_mlx.step.spec import JobSpec, ObjectReference, request_digest
 
 from .asked import asked_fields, asked_of_target
-from .ledger import AttemptRecord
+from .ledger import AttemptRecord, utc_now
 from .ports import TryFacts
 
 NATIVE_MARGIN: Final = timedelta(minutes=10)
 """The backend's own limit lies this much after ours: it ends the job only when Airflow is gone."""
+
+_BUNDLE_AGE: Final = timedelta(days=1)
 
 _ALWAYS_REFUSED: Final = frozenset({"command"})
 """What cannot be left out with a warning: without it there is nothing to run."""
@@ -74,9 +76,9 @@ class PlannedAttempt:
     warnings: tuple[str, ...] = ()
 
     def upload(self) -> None:
-        """Put the bundle into the artifact root, unless it is there: it is named by its content."""
+        """Have the bundle in the artifact root, and a young one: `gc` removes old ones that no attempt refers to."""
         if self.bundle is not None and self.spec.bundle is not None:
-            self.store.create(self.spec.bundle.uri, self.bundle.data)
+            self.store.renew(self.spec.bundle.uri, self.bundle.data, older_than=_BUNDLE_AGE, now=utc_now())
 
     def record(
         self, *, facts: TryFacts, started_at: datetime, deadline: datetime | None, preemptions_left: int

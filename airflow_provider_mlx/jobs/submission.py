@@ -86,6 +86,8 @@ class Submission:
                     f"attempt {number} was closed by a later try while this worker was away",
                     job=str(current.ledger.identity), remedy="nothing was submitted; the later try goes on",
                 )  # fmt: skip
+            # Again, now that the record refers to it: `gc` may have run in between.
+            current.patiently("upload the code", planned.upload)
             handle = JobHandle(record.backend, record.job)
             active = ActiveAttempt(ledger, record, planned.backend, handle, current.open_log(record))
             self.submit(current.answer_for(active))

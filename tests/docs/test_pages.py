@@ -148,7 +148,7 @@ def test_every_command_of_ours_that_a_page_names_exists():
     named = {
         match[1]
         for page in PAGES
-        for match in re.finditer(r"python -m airflow_provider_mlx ([a-z]+)", page.read_text(encoding="utf-8"))
+        for match in re.finditer(r"python -m airflow_provider_mlx ([a-z-]+)", page.read_text(encoding="utf-8"))
     }
     assert "plan" in named
     assert named <= commands

@@ -58,7 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, environment: Environment) -
 def drive(tmp_path_factory: pytest.TempPathFactory, environment: Environment, dags: Path) -> Iterator[Drive]:
     """``dag.test()`` of two DAGs."""
     folder = tmp_path_factory.mktemp("home")
-    home = Home(environment, folder / "airflow", dags, local_root=folder / "mlx", env={"AIRFLOW__MLX__STACK": "here"})
+    home = Home(environment, folder / "airflow", dags, local_root=folder / "mlx", env={"PYTHONPATH": str(SITE)})
     drive = Drive(home.migrate(), "values", "failing")
     yield drive
     drive.stop()

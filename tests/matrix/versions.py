@@ -29,6 +29,8 @@ class Version:
     airflow: str
     python: str = "3.11"
     lowest: bool = False
+    also: tuple[str, ...] = ()
+    """What this Airflow's constraints hold back and its metadata does not: newer ones break its API server."""
 
     @property
     def folder(self) -> Path:
@@ -44,8 +46,7 @@ class Version:
 VERSIONS: Final = (
     Version("2.11-py311", "2.11.2"),
     Version("2.11-py312", "2.11.2", "3.12"),
-    Version("3.0-py311", "3.0.0"),
-    Version("3.0-py312", "3.0.6", "3.12"),
+    Version("3.0-py311", "3.0.6", also=("fastapi<0.117", "pyjwt<2.11")),
     Version("3.1-py312", "3.1.8", "3.12"),
     Version("3.2-py313", "3.2.2", "3.13"),
     Version("3.3-py312", "3.3.2", "3.12"),
@@ -59,7 +60,7 @@ def build(version: Version) -> None:
     uv = ROOT / ".build" / "uv" / "bin" / "uv"
     if not (version.folder / "bin" / "python").exists():
         run(uv, "venv", "-q", "--python", version.python, version.folder)
-    wanted = [f"apache-airflow=={version.airflow}", str(ROOT)]
+    wanted = [f"apache-airflow=={version.airflow}", str(ROOT), *version.also]
     if version.lowest:
         wanted = [str(ROOT), "--resolution", "lowest-direct"]
     run(

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,34 @@ def test_objects_are_streamed(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
     assert (tmp_path / "copy").stat().st_size == Path(tmp_path / "large").stat().st_size
     assert int(done.stdout) < 128, "MiB for an object of 256 MiB"
+
+
+def test_an_object_that_is_removed_is_gone(place):
+    store, prefix = place
+    uri = f"{prefix}/gone"
+    store.create(uri, b"here")
+    store.delete(uri)
+    assert store.facts(uri) is None
+    store.delete(uri)  # a store may not say that there was none, and none refuses
+
+
+def test_facts_and_listings_tell_when_an_object_was_written(place):
+    store, prefix = place
+    before = datetime.now(UTC) - timedelta(seconds=5)  # stores round to seconds, and have clocks of their own
+    store.create(f"{prefix}/one", b"here")
+    facts = store.facts(f"{prefix}/one")
+    (listed,) = store.list(prefix)
+    for found in (facts, listed):
+        assert before <= found.modified <= datetime.now(UTC) + timedelta(seconds=5)
+
+
+def test_an_object_that_is_renewed_is_written_again_only_when_it_is_old(tmp_path):
+    store, uri = ObjectStore(), (tmp_path / "bundle").as_uri()
+    now = datetime.now(UTC)
+    store.renew(uri, b"code", older_than=timedelta(days=1), now=now)
+    store.renew(uri, b"never written", older_than=timedelta(days=1), now=now)
+    assert store.read(uri) == b"code"
+    old = (now - timedelta(days=3)).timestamp()
+    os.utime(tmp_path / "bundle", (old, old))
+    store.renew(uri, b"code", older_than=timedelta(days=1), now=now)
+    assert store.facts(uri).modified >= now - timedelta(minutes=1)

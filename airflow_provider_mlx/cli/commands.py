@@ -1,0 +1,185 @@
+"""
+Every command and its arguments: one table, read by ``python -m airflow_provider_mlx`` and by ``airflow mlx``.
+
+A row is data; what it does is imported when it is run, since that imports Airflow. A command is a function from the
+parsed arguments to an :class:`~airflow_provider_mlx.cli.output.Answer` or a text; a refusal is an ``MlxError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Argument:
+    """
+    One argument, in ``argparse``'s own words.
+
+    :param flags: a name, or options that begin with hyphens.
+    :param options: keywords of ``add_argument`` besides ``help``.
+    """
+
+    flags: tuple[str, ...]
+    help: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Command:
+    """
+    One command.
+
+    :param help: one line for the list of commands.
+    :param description: what it does, for its own help and for the reference page.
+    :param run: ``module:function``, relative to this package; imported when the command is run.
+    :param live: it prints while it works, and keeps Airflow's logs from standard output by itself.
+    """
+
+    name: str
+    help: str
+    description: str
+    run: str
+    arguments: tuple[Argument, ...]
+    live: bool = False
+
+
+_JSON: Final = Argument(("--json",), "print JSON, for programs", {"action": "store_true"})
+_STACK: Final = Argument(("--stack",), "the stack whose artifact root is meant", {"metavar": "NAME"})
+_ROOT: Final = Argument(("--root",), "the artifact root itself, where no stack file says it", {"metavar": "URI"})
+_CONN: Final = Argument(("--conn-id",), "the Airflow connection that opens `--root`", {"metavar": "ID"})
+_DEPLOYMENT: Final = Argument(
+    ("--deployment",), "the deployment in whose name it ran, by default `[mlx] deployment_id`", {"metavar": "ID"}
+)
+_APPLY: Final = Argument(("--apply",), "do it; without this, nothing is changed", {"action": "store_true"})
+_ALL_GONE: Final = Argument(
+    ("--all-gone",),
+    "believe an Airflow that knows none of the ledger's latest runs, as after its database was made anew",
+    {"action": "store_true"},
+)
+
+PLAN: Final = Command(
+    name="plan",
+    help="print what would be submitted for a step, and why",
+    description="Print what would be submitted for a step, and why each choice was made. Opens no connection.",
+    run="plan:run_plan",
+    arguments=(
+        Argument(("dag_id",), "the DAG's id"),
+        Argument(("task_id",), "the step's task id"),
+        Argument(("--stack",), "plan on this stack instead of the one that would be chosen", {"metavar": "NAME"}),
+        Argument(("--conf",), "a run's conf, as JSON; its params are used", {"default": "{}", "metavar": "JSON"}),
+        Argument(("--map-index",), "index of a mapped task instance", {"type": int, "default": -1, "metavar": "INDEX"}),
+        _JSON,
+    ),
+)
+
+REPLAY: Final = Command(
+    name="replay",
+    help="run a recorded attempt of a step again, here, perhaps under a debugger",
+    description="Run a recorded attempt of a step again on this machine: the same inputs, and the same code or the "
+    "working tree's. It reads the artifact store only; what the step returns goes into a temporary folder.",
+    run="replay:run_replay",
+    live=True,
+    arguments=(
+        Argument(("dag_id",), "the DAG's id"),
+        Argument(("run_id",), "the DAG run's id"),
+        Argument(("task_id",), "the step's task id"),
+        Argument(
+            ("--attempt",), "the attempt's number, by default the latest", {"type": int, "default": 0, "metavar": "N"}
+        ),
+        Argument(("--map-index",), "index of a mapped task instance", {"type": int, "default": -1, "metavar": "INDEX"}),
+        Argument(
+            ("--code",),
+            "`recorded`: what ran; `working-tree`: the step as the DAG file has it now, with the recorded arguments",
+            {"choices": ("recorded", "working-tree"), "default": "recorded"},
+        ),
+        Argument(("--debug",), "open pdb where the step fails", {"action": "store_true"}),
+        Argument(("--python",), "the interpreter that has the image's packages", {"metavar": "PATH"}),
+        _STACK,
+        _ROOT,
+        _CONN,
+        _DEPLOYMENT,
+        Argument(
+            ("--digest",),
+            "the recorded request's digest as the task's log says it: confirms that the ledger was not changed",
+            {"metavar": "DIGEST"},
+        ),
+        Argument(
+            ("--trust-ledger",),
+            "run recorded code that nothing outside the artifact root confirms; you know who may write there",
+            {"action": "store_true"},
+        ),
+    ),
+)
+
+STACKS: Final = Command(
+    name="stacks",
+    help="print the stacks that a DAG file sees",
+    description="Print the stacks that a DAG file, or the deployment, sees: where each comes from, its targets and "
+    "what is wrong. Opens no connection.",
+    run="stacks:run_stacks",
+    arguments=(
+        Argument(
+            ("dag",),
+            "a DAG's id, or the path of a DAG file; by default what the DAGs folder itself sees",
+            {"nargs": "?", "metavar": "DAG"},
+        ),
+        _JSON,
+    ),
+)
+
+DOCTOR: Final = Command(
+    name="doctor",
+    help="check what steps need of this Airflow: stores, connections, packages, settings",
+    description="Check what steps need: stores, connections, packages, settings, the triggerer, disks. Each line says "
+    "what, and how to mend it. The exit status is 1 where something fails. It writes one small object per artifact "
+    "store and removes it again.",
+    run="doctor:run_doctor",
+    arguments=(
+        Argument(("--stack",), "look at this stack only", {"metavar": "NAME"}),
+        Argument(("--dag",), "the stacks that this DAG's file sees", {"metavar": "DAG"}),
+        _JSON,
+    ),
+)
+
+REAP: Final = Command(
+    name="reap",
+    help="stop jobs whose task is gone or over",
+    description="Find jobs of this deployment that still run while Airflow says that their task is gone or over, and "
+    "stop them. Without `--apply` it prints what it would do.",
+    run="reap:run_reap",
+    arguments=(_APPLY, _STACK, _ROOT, _CONN, _DEPLOYMENT, _ALL_GONE, _JSON),
+)
+
+GC: Final = Command(
+    name="gc",
+    help="remove old attempts, bundles, local job folders and environments",
+    description="Remove what old attempts left in the artifact root, bundles that no kept attempt refers to, and this "
+    "machine's old local job folders and environments. Without `--apply` it prints what it would remove.",
+    run="gc:run_gc",
+    arguments=(
+        _APPLY,
+        Argument(
+            ("--keep-days",),
+            "keep results of runs that had an attempt in so many days",
+            {"type": int, "default": 90, "metavar": "N"},
+        ),
+        Argument(
+            ("--keep-failed-days",),
+            "keep attempts without a result for so many days",
+            {"type": int, "default": 30, "metavar": "M"},
+        ),
+        _STACK, _ROOT, _CONN, _DEPLOYMENT, _ALL_GONE, _JSON,
+    ),
+)  # fmt: skip
+
+LINEAGE_REPLAY: Final = Command(
+    name="lineage-replay",
+    help="send the lineage events that could not be sent",
+    description="Send the lineage events that were written to the spool while their receiver was away.",
+    run="lineage:run_lineage_replay",
+    arguments=(Argument(("--folder",), "the spool, by default this Airflow's own", {"metavar": "PATH"}),),
+)
+
+COMMANDS: Final = (PLAN, REPLAY, STACKS, DOCTOR, REAP, GC, LINEAGE_REPLAY)

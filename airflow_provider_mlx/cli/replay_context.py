@@ -1,0 +1,144 @@
+"""From the recorded ``context.json`` to the one of a replay: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_mlx.exceptions import ArtifactError
+from airflow_provider_mlx.runtime.codecs import CODECS, packages_for
+from airflow_provider_mlx.runtime.uris import is_within, join, split_uri
+from airflow_provider_mlx.runtime.values import ArtifactReference
+from airflow_provider_mlx.runtime.wire import decode, references
+
+from .recorded import Recorded
+
+
+@dataclass(frozen=True)
+class Folders:
+    """
+    Where a replay works and leaves its results.
+
+    :param objects: stands for the artifact root, where that is no folder of this machine.
+    :param environments: finished environments of replays.
+    """
+
+    work: Path
+    environments: Path
+
+    @property
+    def outputs(self) -> Path:
+        """What the step returns."""
+        return self.work / "outputs"
+
+    @property
+    def objects(self) -> Path:
+        """What was brought from a store that is no folder here."""
+        return self.work / "store"
+
+
+def replayed_context(
+    recorded: Recorded,
+    folders: Folders,
+    *,
+    root: str,
+    allowed: Iterable[str],
+    payload: Mapping[str, Any] | None = None,
+    requirements: Sequence[str] | None = None,
+    replace: Sequence[str] = (),
+    inherit: bool = False,
+) -> dict[str, Any]:
+    """
+    The context that a replay runs under: same arguments, outputs in a folder of its own.
+
+    :param root: the artifact root as it is reached here.
+    :param allowed: prefixes besides the root from which datasets may be read.
+    :param payload: what runs instead of the recorded payload.
+    :param requirements: what is installed instead of the recorded requirements.
+    :param inherit: the interpreter's own packages are seen beside the requirements.
+    """
+    context = dict(recorded.context)
+    environment = dict(context.get("environment", {}))
+    if requirements is not None:
+        environment |= {"requirements": list(requirements), "replace": list(replace)}
+    environment |= {"inherit": inherit, "cache": str(folders.environments)}
+    return context | {
+        "payload": dict(context["payload"] if payload is None else payload),
+        "outputs": dict(context["outputs"]) | {"uri": folders.outputs.as_uri()},
+        "checkpoint_uri": (folders.work / "checkpoints").as_uri(),
+        "store": {"mounts": mounts(recorded.root, root, folders), "allowed": [recorded.root, *allowed]},
+        "environment": environment,
+        "heartbeat_seconds": 3600.0,
+    }
+
+
+def mounts(recorded_root: str, root: str, folders: Folders) -> list[dict[str, str]]:
+    """Where references into the recorded root lie on this machine: the root itself, or a folder they are brought to."""
+    scheme, _, path = split_uri(root)
+    if scheme == "file":
+        from urllib.parse import unquote
+
+        return [{"uri": recorded_root, "path": f"/{unquote(path)}"}]
+    return [{"uri": recorded_root, "path": str(folders.objects)}]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One artifact to bring: from where, and to which file."""
+
+    uri: str
+    path: Path
+
+
+def inputs_to_bring(recorded: Recorded, folders: Folders, *, root: str) -> list[Input]:
+    """
+    The artifacts among the arguments, where the artifact root is no folder of this machine.
+
+    :raises ArtifactError: one lies outside the root.
+    """
+    if split_uri(root)[0] == "file":
+        return []
+    return [Input(*_moved(item.uri, recorded.root, root, folders)) for item in artifacts_of(recorded)]
+
+
+def artifacts_of(recorded: Recorded) -> list[ArtifactReference]:
+    """The artifacts that the recorded arguments refer to, each once."""
+    arguments = recorded.context.get("arguments", {"args": [], "kwargs": {}})
+    try:
+        found = references(decode([arguments["args"], arguments["kwargs"]]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"the recorded arguments cannot be read: {error}") from error
+    return list({(item.uri, item.sha256): item for item in found}.values())
+
+
+def _moved(uri: str, recorded_root: str, root: str, folders: Folders) -> tuple[str, Path]:
+    if not is_within(uri, (recorded_root,)):
+        raise ArtifactError(
+            f"the input {uri} lies outside the artifact root {recorded_root}",
+            remedy="the recorded context was changed, or is of an earlier release",
+        )
+    below = uri[len(recorded_root) :].strip("/")
+    return join(root, below), folders.objects / below
+
+
+def requirements_of(own: Sequence[str], return_type: str | None, inputs: Iterable[ArtifactReference]) -> list[str]:
+    """A step's requirements, with the packages that the codecs of its inputs and of its result need."""
+    if not own:
+        return []
+    needed = list(packages_for(return_type)) if return_type else []
+    for reference in inputs:
+        codec = CODECS.get(reference.codec)
+        needed += codec.packages_of(reference.type) if codec else ()
+    present = {_name(line) for line in own}
+    return [*own, *sorted({package for package in needed if _name(package) not in present})]
+
+
+def _name(requirement: str) -> str:
+    from airflow_provider_mlx.runtime.requirements import normal_name
+
+    head = requirement
+    for mark in " [=<>!~;@":
+        head = head.partition(mark)[0]
+    return normal_name(head)

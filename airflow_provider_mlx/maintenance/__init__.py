@@ -1,0 +1,1 @@
+"""What reap and gc decide: pure, from a listing of the artifact root and Airflow's words."""
