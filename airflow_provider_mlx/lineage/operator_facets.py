@@ -2,9 +2,10 @@
 What Airflow's own events of the task say: the same datasets as the child run's, and the task's inlets and outlets.
 
 The provider calls an operator's facet methods around ``execute``, in a process forked from the worker's or in a thread.
-There, nothing is left on the operator after a deferral, and a ledger cannot be read (a store's client does not survive
-a fork): so outputs come from XCom, where ``operators/results.py`` put them. Once a method returns any dataset, the
-provider ignores inlets and outlets, and they are merged here.
+There neither XCom can be asked (two processes on one socket to the supervisor: it hangs, and the event is lost) nor the
+ledger be read (a store's client does not survive a fork). So outputs come from the operator itself: the process that
+collects a result, in its first slice or after a deferral, is the one that tells of it. Once a method returns any
+dataset, the provider ignores inlets and outlets, and they are merged here.
 """
 
 from __future__ import annotations
@@ -14,20 +15,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from openlineage.client.event_v2 import InputDataset, OutputDataset
 
+from airflow_provider_mlx.jobs.collection import Collected
 from airflow_provider_mlx.runtime.values import ArtifactReference, Dataset
 
-from .datasets import as_input, as_output, references, traffic, unique
+from .datasets import as_input, as_output, traffic, unique
 from .facets import metrics_facet
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
 D = TypeVar("D", InputDataset, OutputDataset)
-
-ARTIFACTS_KEY: Final = "mlx_artifacts"
-METRICS_KEY: Final = "mlx_metrics"
-DATASETS_KEY: Final = "mlx_datasets"
-"""XCom with ``datasets`` of ``result.json``: what the step's code said it read and wrote."""
 
 _ARGUMENTS: Final = ("op_args", "op_kwargs", "arguments")
 """The operators' fields that hold what a step is called with, rendered when the methods are called."""
@@ -40,10 +37,12 @@ def on_start(operator: Any) -> OperatorLineage[Any, Any]:
 
 def on_complete(operator: Any, ti: Any) -> OperatorLineage[Any, Any]:
     """After success: what it read and wrote."""
-    artifacts, reported = _pulled(ti, ARTIFACTS_KEY), _pulled(ti, DATASETS_KEY)
-    made = [item for item in references(list(artifacts.values())) if isinstance(item, ArtifactReference)]
-    task = (ti.dag_id, ti.task_id)
-    return _lineage(operator, made, reported, task, metrics=_pulled(ti, METRICS_KEY))
+    collected: Collected | None = getattr(operator, "collected", None)
+    if collected is None:
+        return _lineage(operator, [], {}, None)
+    made = [output.artifact for output in collected.outputs.values() if output.artifact is not None]
+    reported = collected.result.get("datasets") or {}
+    return _lineage(operator, made, reported, (ti.dag_id, ti.task_id), metrics=collected.metrics)
 
 
 def on_failure(operator: Any, ti: Any) -> OperatorLineage[Any, Any]:
@@ -87,12 +86,3 @@ def _declared(lets: Iterable[Any], kind: type[D]) -> list[D]:
         if made is not None:
             datasets.append(made)
     return datasets
-
-
-def _pulled(ti: Any, key: str) -> Mapping[str, Any]:
-    """This task instance's own XCom; empty if there is none, or it cannot be read."""
-    try:
-        value = ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
-    except Exception:  # without it the event still says what was read
-        return {}
-    return value if isinstance(value, Mapping) else {}

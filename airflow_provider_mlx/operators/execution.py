@@ -145,6 +145,7 @@ class _Step:
         if outcome.skipped is not None:
             raise AirflowSkipException(outcome.skipped)
         operator = self._operator
+        operator.collected = outcome  # for the lineage of this process's own task event
         return push_results(
             outcome, self._ti, mapped_over=has_mapped_dependants(operator),
             multiple_outputs=bool(operator.multiple_outputs),

@@ -5,7 +5,6 @@ The XCom layout: what a step pushes.
 ``return_value``    the plain JSON value when it is JSON and small, else the artifact's reference
 ``mlx_artifacts``   output name → reference, for all outputs
 ``mlx_metrics``     metric name → last value, when the step logged any
-``mlx_datasets``    ``read`` and ``written``: the datasets that the step's code named, when it named any
 ``mlx_job_link``    the job's page, when the backend has one
 ==================  ==========================================================================================
 
@@ -21,7 +20,6 @@ from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.jobs.collection import Collected, CollectedOutput
 
 ARTIFACTS_KEY: Final = "mlx_artifacts"
-DATASETS_KEY: Final = "mlx_datasets"
 METRICS_KEY: Final = "mlx_metrics"
 RETURN_VALUE: Final = "return_value"
 
@@ -47,9 +45,6 @@ def push_results(collected: Collected, ti: Any, *, mapped_over: bool, multiple_o
         ti.xcom_push(key=ARTIFACTS_KEY, value=references)
     if collected.metrics:
         ti.xcom_push(key=METRICS_KEY, value=dict(collected.metrics))
-    datasets = collected.result.get("datasets") or {}
-    if datasets.get("read") or datasets.get("written"):
-        ti.xcom_push(key=DATASETS_KEY, value=datasets)
     if output.inline:
         return output.value
     return output.artifact.to_wire() if output.artifact else None

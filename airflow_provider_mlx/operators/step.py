@@ -53,6 +53,8 @@ class MlxStepOperator(BaseOperator):
         "arguments": "json", "step_resources": "json", "env": "json", "overrides": "json",
     }  # fmt: skip
     operator_extra_links = (JobLink(),)
+    collected: Any = None
+    """The result, in the process that collected it."""
     ui_color = "#e6f0fa"
     custom_operator_name = "MlxStep"
 

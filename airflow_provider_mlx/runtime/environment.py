@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Callable
 
 from .refusals import JobMisconfigured
 from .requirements import Choice, choose, normal_name
+from .uris import without_credentials as redact
 
 if TYPE_CHECKING:
     from .protocol import Environment
@@ -57,7 +57,7 @@ def prepare_environment(environment: Environment, work: Path, run: Run) -> str:
         if not (folder / COMPLETE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             _build(folder, choice, inherited, image, installer, run)
-            (folder / COMPLETE).touch()
+        (folder / COMPLETE).touch()  # also when it is only used: its age says whether anybody still does
     return str(_python(folder))
 
 
@@ -94,11 +94,6 @@ def find_uv() -> list[str]:
     import importlib.util
 
     return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
-
-
-def redact(text: str) -> str:
-    """Without the credentials of index URLs."""
-    return re.sub(r"(\w+://)[^/\s@]+@", r"\1***@", text)
 
 
 def _build(
