@@ -106,6 +106,10 @@ class Arriving:
             if state.finished:
                 current.patiently("bring the results", lambda: backend.collect(found.handle))
         cleared = record.max_tries < facts.max_tries or record.run_started != facts.run_started
+        if not cleared and record.run_cleared != facts.run_cleared:
+            # A clear of a running task changes neither. One that came after the result was taken, and before Airflow
+            # was told so, is known only by the run's count.
+            cleared = current.patiently("read the ledger", lambda: latest.was_claimed(before=facts.try_number))
         stop_requested = current.patiently("read the ledger", latest.read_stop_request) is not None
         arrival = Arrival(
             state=state,

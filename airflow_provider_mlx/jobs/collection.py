@@ -31,6 +31,7 @@ class Collected:
     metrics: Mapping[str, Any]
     skipped: str | None
     result: Mapping[str, Any]
+    result_sha256: str
     record: AttemptRecord
     uri: str
 
@@ -54,7 +55,10 @@ def collect(ledger: AttemptLedger, record: AttemptRecord) -> Collected:
             remedy="something other than the job wrote there; clear the task to run the step again",
         ) from error
     skipped = result.get("skipped")
-    return Collected(outputs, metrics, None if skipped is None else str(skipped), result, record, ledger.uri)
+    return Collected(
+        outputs=outputs, metrics=metrics, skipped=None if skipped is None else str(skipped), result=result,
+        result_sha256=ledger.sha256_read[RESULT_FILE], record=record, uri=ledger.uri,
+    )  # fmt: skip
 
 
 def _output(name: str, value: Mapping[str, Any], ledger: AttemptLedger) -> CollectedOutput:

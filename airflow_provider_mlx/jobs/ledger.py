@@ -22,6 +22,7 @@ Every object but a log is created, never overwritten: two workers that work on o
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class AttemptRecord:
     :param max_tries: Airflow's count when this attempt was written; it grows when a user clears the task.
     :param run_started: when Airflow started the DAG run; a run that was cleared, or made anew under the same id,
         starts again.
+    :param run_cleared: how often something of the DAG run had been cleared.
     :param limit_seconds: how long the step may run; queueing does not count.
     :param deadline: absolute, UTC; the job is stopped then. ``None`` until an attempt of the try has begun to run.
     :param queue_until: absolute; a job that has not begun to run then is stopped.
@@ -72,6 +74,7 @@ class AttemptRecord:
     try_number: int
     max_tries: int
     run_started: str
+    run_cleared: int
     started_at: datetime
     deadline: datetime | None
     limit_seconds: float | None
@@ -113,6 +116,8 @@ class AttemptLedger:
         self.identity = identity
         self.attempt = attempt
         self.uri = join(root, identity.attempt_folder(attempt))
+        self.sha256_read: dict[str, str] = {}
+        """Object's name → hex SHA-256 of what was read last."""
         self._store = store
 
     @property
@@ -193,10 +198,23 @@ class AttemptLedger:
         """``error.json``, or ``None``."""
         return self._checked(ERROR_FILE)
 
-    def claim(self, *, try_number: int, max_tries: int, ti_id: str, now: datetime) -> None:
-        """Record that a try took the result; a later try may take it again if that one died."""
-        claim = {"try_number": try_number, "max_tries": max_tries, "ti_id": ti_id, "at": now.isoformat()}
+    def claim(self, *, try_number: int, max_tries: int, ti_id: str, result_sha256: str, now: datetime) -> None:
+        """
+        Record that a try took the result; a later try may take it again if that one died.
+
+        :param result_sha256: of ``result.json`` as that try read it.
+        """
+        claim = {
+            "try_number": try_number, "max_tries": max_tries, "ti_id": ti_id, "result_sha256": result_sha256,
+            "at": now.isoformat(),
+        }  # fmt: skip
         self._store.create(join(self.uri, f"claim-{try_number}"), _json(claim))
+
+    def was_claimed(self, *, before: int) -> bool:
+        """Whether an earlier try than ``before`` took the result."""
+        record = self.read_record()
+        first = record.try_number if record else 1
+        return any(self._read(f"claim-{number}") is not None for number in range(first, before))
 
     def write_log_shown(self, shown: LogShown) -> None:
         """Say how far the job's log stands in the task's log, for whoever goes on after a lost process."""
@@ -234,6 +252,7 @@ class AttemptLedger:
         data = self._store.read(uri, limit=_RECORD_LIMIT)
         if data is None:
             return None
+        self.sha256_read[name] = hashlib.sha256(data).hexdigest()
         try:
             value = json.loads(data)
         except ValueError as error:

@@ -217,13 +217,14 @@ class StepLife:
             self._ports.tell_ended(active, error)
             raise
         active.keep_log(self._ports.say)
-        current.patiently("write the ledger", lambda: self._claim(active))
+        current.patiently("write the ledger", lambda: self._claim(active, collected))
         self._ports.tell_ended(active, collected)
         active.forget(self._ports.say)
         return collected
 
-    def _claim(self, active: ActiveAttempt) -> None:
+    def _claim(self, active: ActiveAttempt, collected: Collected) -> None:
         facts = self._current.facts
         active.ledger.claim(
-            try_number=facts.try_number, max_tries=facts.max_tries, ti_id=facts.ti_id, now=self._ports.now()
-        )
+            try_number=facts.try_number, max_tries=facts.max_tries, ti_id=facts.ti_id,
+            result_sha256=collected.result_sha256, now=self._ports.now(),
+        )  # fmt: skip

@@ -93,7 +93,7 @@ class PlannedAttempt:
             bundle_sha256=self.spec.bundle.sha256 if self.spec.bundle else "",
             bundle_size=self.spec.bundle.size if self.spec.bundle else 0,
             try_number=facts.try_number, max_tries=facts.max_tries, run_started=facts.run_started,
-            started_at=started_at, deadline=deadline, preemptions_left=preemptions_left,
+            run_cleared=facts.run_cleared, started_at=started_at, deadline=deadline, preemptions_left=preemptions_left,
             limit_seconds=self.limit.total_seconds() if self.limit else None,
             queue_until=_after(started_at, self.target.max_queue),
             give_up_at=_after(started_at, self.target.give_up_pending_after),

@@ -24,6 +24,7 @@ class TryFacts:
     :param tries_left: Airflow will start another try when this one fails.
     :param ti_id: Airflow's id of this try's task instance.
     :param run_started: when the DAG run was started, in Airflow's words.
+    :param run_cleared: how often something of the DAG run was cleared.
     """
 
     try_number: int
@@ -31,6 +32,7 @@ class TryFacts:
     tries_left: bool
     ti_id: str
     run_started: str
+    run_cleared: int = 0
 
 
 @dataclass(frozen=True)

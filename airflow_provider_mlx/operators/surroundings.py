@@ -39,13 +39,15 @@ def identity_of(ti: Any, settings: Settings) -> TaskInstanceIdentity:
 def facts_of(context: Mapping[str, Any]) -> TryFacts:
     """Airflow's facts about this try."""
     ti = context["ti"]
-    started = getattr(context.get("dag_run"), "start_date", None)
+    dag_run = context.get("dag_run")
+    started = getattr(dag_run, "start_date", None)
     return TryFacts(
         try_number=ti.try_number,
         max_tries=ti.max_tries,
         tries_left=bool(ti.task.retries) and ti.try_number <= ti.max_tries,
         ti_id=str(getattr(ti, "id", "") or ""),
         run_started=started.isoformat() if started else "",
+        run_cleared=getattr(dag_run, "clear_number", None) or 0,
     )
 
 

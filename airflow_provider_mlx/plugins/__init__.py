@@ -6,9 +6,12 @@ from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_mlx.links.job import JobLink
 
+from . import marks
+
 
 class MlxPlugin(AirflowPlugin):
     """Registers what Airflow knows only through plugins."""
 
     name = "airflow_provider_mlx"
     operator_extra_links = [JobLink()]  # noqa: RUF012  (Airflow's own signature)
+    listeners = [marks]  # noqa: RUF012

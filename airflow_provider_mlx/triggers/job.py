@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -40,6 +41,8 @@ SAVE_SECONDS: Final = 10.0
 BUG_SECONDS: Final = 60.0
 """How long a trigger that failed waits before a worker looks: a bug must not become a busy loop."""
 STOP_TRIES: Final = 4
+KILL_SECONDS: Final = 25.0
+"""A triggerer gives `on_kill` thirty by default."""
 
 MARKER: Final = "mlx: another triggerer goes on from line {}; lines of up to {:.0f} s may repeat"
 
@@ -84,8 +87,10 @@ class JobTrigger(BaseTrigger):
         also when another triggerer took over. Only the task's state tells the two apart.
         """
         order = WatchOrder.from_wire(self.order)
-        if order is None:
-            return
+        if order is not None:
+            await _through_cancellations(self._stop_if_nobody_wants_it(order))
+
+    async def _stop_if_nobody_wants_it(self, order: WatchOrder) -> None:
         identity = order.identity
         state = await sync_to_async(state_of_task)(
             dag_id=identity.dag_id, run_id=identity.run_id, task_id=identity.task_id, map_index=identity.map_index
@@ -117,6 +122,28 @@ class JobTrigger(BaseTrigger):
                 )
                 return
         self.log.error("mlx: job %s could not be asked to stop; `reap` does it later", order.handle.name)
+
+
+_STOPPING: Final[set[asyncio.Task[None]]] = set()
+"""Keeps what goes on after its trigger has ended: the loop alone holds tasks weakly."""
+
+
+async def _through_cancellations(work: Coroutine[Any, Any, None]) -> None:
+    """
+    See work to its end, however often this task is cancelled meanwhile.
+
+    The triggerer cancels a trigger anew with every sync until it is gone, and swallows what that does to ``on_kill``: a
+    question that takes longer than a sync would be lost. After ``KILL_SECONDS`` the work goes on by itself.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    _STOPPING.add(task)
+    task.add_done_callback(_STOPPING.discard)
+    until = asyncio.get_running_loop().time() + KILL_SECONDS
+    while not task.done() and asyncio.get_running_loop().time() < until:
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task}, timeout=until - asyncio.get_running_loop().time())
+    if task.done():
+        task.result()
 
 
 class _Watch:

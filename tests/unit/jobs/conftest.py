@@ -131,7 +131,7 @@ class World:
         return self
 
     def life(
-        self, *, try_number=1, max_tries=2, tries_left=True, run_started="t0", targets=1, preemptions=0, timeout=None,
+        self, *, try_number=1, max_tries=2, tries_left=True, run_started="t0", run_cleared=0, targets=1, preemptions=0, timeout=None,
         env=None, may_leave=False,
     ):  # fmt: skip
         self.pauses = 0
@@ -146,7 +146,7 @@ class World:
         planner = replace(planner, resolved=replace(planner.resolved, targets=several))
         return StepLife(
             ledger=self.ledger, plans=PlansOf(planner), connect=lambda record: self.backend(), ports=self.ports,
-            facts=TryFacts(try_number, max_tries, tries_left, f"ti-{try_number}", run_started),
+            facts=TryFacts(try_number, max_tries, tries_left, f"ti-{try_number}", run_started, run_cleared),
             preemptions=lambda: preemptions, may_leave=may_leave,
         )  # fmt: skip
 

@@ -81,6 +81,19 @@ def test_died_after_the_context_before_the_record_the_attempt_is_abandoned(world
     assert world.created == [2]
 
 
+def test_cleared_after_the_claim_before_airflow_knew_the_new_code_runs(world):
+    assert result_of(world.life().run()) == 42
+    world.life(try_number=2, run_cleared=1).run()
+    assert world.created == [1, 2], "a clear always runs the new code"
+
+
+def test_a_clear_of_something_else_of_the_run_does_not_rerun_unclaimed_work(world):
+    world.store.on("create", "attempt-1/claim-1", die)
+    run_to_death(world.life())
+    assert result_of(world.life(try_number=2, run_cleared=1).run()) == 42
+    assert world.created == [1]
+
+
 def test_a_frozen_writer_of_an_abandoned_attempt_submits_nothing(world):
     frozen = world.life()
     world.store.on("create", "attempt-1/job.json", lambda: world.life(try_number=2).run())

@@ -78,7 +78,7 @@ def make_collected(active: ActiveAttempt, **facts: Any) -> Collected:
             "handed_on": CollectedOutput(artifact(task="prepare", codec="parquet"), inline=False),
         },
         metrics={"auc": 0.9, "loss": {"mlx": "float/1", "value": "NaN"}}, skipped=None, result=result,
-        record=active.record, uri=active.ledger.uri,
+        result_sha256="0" * 64, record=active.record, uri=active.ledger.uri,
     )  # fmt: skip
     return replace(made, **facts)
 

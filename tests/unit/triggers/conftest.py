@@ -42,8 +42,8 @@ class Scene:
         *,
         conn_id: str | None = None,
         after: float = 0,
-        limits: Limits = Limits(),
-        **order: Any,  # noqa: B008
+        limits: Limits = Limits(),  # noqa: B008
+        **order: Any,
     ) -> WatchOrder:
         backend = self.cluster.backend_class(FakeSettings(), conn_id, self.store)
         planned = self.step.plan(backend, ROOT)

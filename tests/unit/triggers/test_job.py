@@ -182,3 +182,24 @@ def test_somebody_elses_job_of_our_name_is_left_alone(scene):
     asyncio.run(trigger.on_kill())
     assert here.cluster.stops == []
     assert any("cannot be stopped" in line for line in lines)
+
+
+def test_a_stop_outlives_the_triggerers_repeated_cancellations(scene, monkeypatch):
+    here = scene(Script(sees=(RUNNING,)))
+    trigger, _ = trigger_of(here.submit())
+
+    def slowly(**task):
+        time.sleep(0.3)
+        return "failed"
+
+    monkeypatch.setattr(job, "state_of_task", slowly)
+
+    async def killed_twice():
+        task = asyncio.create_task(trigger.on_kill())
+        for _ in range(3):
+            await asyncio.sleep(0.05)
+            task.cancel()
+        await task
+
+    asyncio.run(killed_twice())
+    assert here.cluster.stops == [here.step.identity.job_name(1)]
