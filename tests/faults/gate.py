@@ -1,0 +1,71 @@
+"""A relay on the loopback interface that can be shut: "the service is unreachable", as its clients see it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+
+from demo.standalone import free_port
+
+
+class Gate:
+    """
+    Relays TCP connections to a port of this host, until it is shut.
+
+    :param target: the port of the service behind it.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = free_port()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="gate", daemon=True)
+        self._thread.start()
+        self.open()
+
+    def open(self) -> None:
+        """Accept connections."""
+        if self._server is None:
+            asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
+    def shut(self) -> None:
+        """Refuse new connections and reset the open ones."""
+        asyncio.run_coroutine_threadsafe(self._refuse(), self._loop).result(10)
+
+    def close(self) -> None:
+        """Shut it for good."""
+        self.shut()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
+
+    async def _refuse(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.close()
+            return
+        both = {writer, far_writer}
+        self._writers |= both
+        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        self._writers -= both
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

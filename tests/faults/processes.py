@@ -1,0 +1,85 @@
+"""Processes of this host, as Linux shows them: found by title, signalled by pid, told apart by their start time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process for good: a pid alone is given again."""
+
+    pid: int
+    started: str
+
+    def alive(self) -> bool:
+        """Whether it still runs; a zombie does not."""
+        return find(self.pid) == self
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal it, if it is still there."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def find(pid: int) -> Process | None:
+    """The process that has this pid now."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in "ZX" else Process(pid, fields[19])
+
+
+def parent(pid: int) -> int:
+    """Its parent's pid; 0 if it is gone."""
+    fields = _stat(pid)
+    return 0 if fields is None else int(fields[1])
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a SIGSTOP holds it."""
+    fields = _stat(pid)
+    return fields is not None and fields[0] == "T"
+
+
+def tree(pid: int) -> list[Process]:
+    """A process and all its descendants, children after parents."""
+    found, todo = [], [pid]
+    while todo:
+        now = todo.pop(0)
+        process = find(now)
+        if process is not None:
+            found.append(process)
+        with contextlib.suppress(OSError):
+            for children in Path(f"/proc/{now}/task").glob("*/children"):
+                todo += [int(child) for child in children.read_text().split()]
+    return found
+
+
+def titled(title: str) -> Process | None:
+    """The first process whose command line holds a text."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if title.encode() in (entry / "cmdline").read_bytes().replace(bytes(1), b" "):
+                return find(int(entry.name))
+    return None
+
+
+def send_all(processes: Iterable[Process], number: signal.Signals) -> None:
+    """Signal every one that is still there."""
+    for process in processes:
+        process.send(number)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Fields of proc(5) from the third on: the second is a command in parentheses and may hold anything."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None

@@ -1,0 +1,185 @@
+"""
+Run the fault table: ``python -m tests.faults.run --subjects mlx-local --rows killed --out table.jsonl``.
+
+Prints a Markdown table; the exit status is 1 if any row is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.harness import Environment
+
+from .case import Case
+from .judge import judge
+from .lab import Lab
+from .records import read_ledger
+from .rows import ROWS, Row
+from .subjects import REMOTE, SUBJECTS
+from .table import Outcome, append, markdown
+
+LOG_LINES = 60
+
+
+class Running:
+    """One case on its way from the start to its judgement; what breaks on the way makes it wrong."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self._broken: Exception | None = None
+
+    def step(self, act: Callable[[Case], None]) -> None:
+        """One part of the way, unless an earlier one broke."""
+        if self._broken is None:
+            try:
+                act(self.case)
+            except Exception as error:
+                traceback.print_exc()
+                self._broken = error
+
+    @property
+    def goes_on(self) -> bool:
+        """Nothing broke so far."""
+        return self._broken is None
+
+    def outcome(self) -> Outcome:
+        """Wait for the end, judge, clean up."""
+        case, seen = self.case, None
+        try:
+            self.step(Case.wait_final)
+            if self.goes_on:
+                seen = case.seen()
+                case.wrong += judge(case.row.expect, seen)
+        except Exception as error:
+            self._broken = error
+        if self._broken is not None:
+            case.wrong.append(f"{type(self._broken).__name__}: {self._broken}")
+        try:
+            evidence = evidence_of(case) if case.wrong else None
+        finally:
+            case.clean_up()
+        return Outcome(case.row.name, case.subject.name, seen, tuple(case.wrong), evidence)
+
+
+def run_case(case: Case) -> Outcome:
+    """A case whose fault is its own."""
+    running = Running(case)
+    running.step(Case.start)
+    running.step(case.row.fault)
+    return running.outcome()
+
+
+def run_together(cases: Sequence[Case], *, at_once: int) -> list[Outcome]:
+    """Cases with one fault for all of them: they come to their points, it happens, they go on."""
+    known = [Running(case) for case in cases]
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda running: (running.step(Case.start), running.step(Case.reach_point)), known))
+    ready = [running.case for running in known if running.goes_on]
+    for case in ready:
+        case.strike()
+    if ready:
+        assert ready[0].row.shared is not None
+        ready[0].row.shared(ready)
+    with ThreadPoolExecutor(len(known)) as pool:
+        return list(pool.map(Running.outcome, known))
+
+
+def evidence_of(case: Case) -> dict[str, object]:
+    """What a reader needs to find the cause."""
+    return {
+        "ledger": read_ledger(case.ledger_root, case.dag_id, case.run_id).files,
+        "jobs": [str(job) for job in case.jobs()],
+        "log": case.lab.airflow.logs(case.dag_id, case.run_id).splitlines()[-LOG_LINES:],
+    }
+
+
+def run_cases(cases: Iterable[Case], tell: Callable[[Outcome], None], *, at_once: int) -> list[Outcome]:
+    """Cases whose fault is their own run beside each other, then those that share one, fault after fault."""
+    outcomes: list[Outcome] = []
+
+    def take(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        tell(outcome)
+
+    known = list(cases)
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda case: take(run_case(case)), (case for case in known if case.row.shared is None)))
+    shared: dict[Any, list[Case]] = {}
+    for case in known:
+        if case.row.shared is not None:
+            shared.setdefault(case.row.shared, []).append(case)
+    for together in shared.values():
+        for outcome in run_together(together, at_once=at_once):
+            take(outcome)
+    return outcomes
+
+
+def choose(words: str, *, quick: bool) -> list[Row]:
+    """Rows whose name holds one of the words, separated by commas; all without any."""
+    wanted = [word.strip() for word in words.split(",") if word.strip()]
+    rows = [row for row in ROWS if not wanted or any(word in row.name for word in wanted)]
+    return [row for row in rows if row.quick or not quick]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subjects", default="mlx-local", help=f"of {', '.join(SUBJECTS)}; separated by commas")
+    parser.add_argument("--rows", default="", help="words of the rows' names, separated by commas")
+    parser.add_argument("--quick", action="store_true", help="only the rows that take seconds")
+    parser.add_argument("--out", type=Path, help="a file for JSON lines; a table in Markdown is written beside it")
+    parser.add_argument("--at-once", type=int, default=3, help="cases beside each other")
+    parser.add_argument("--environment", default="demo", help="a folder of .build")
+    parser.add_argument("--tree", type=Path, help="a checkout whose package is used instead of the installed one")
+    parser.add_argument("--keep", type=Path, help="a new folder for everything; it is kept")
+    parser.add_argument("--list", action="store_true", help="print the rows and end")
+    given = parser.parse_args(argv)
+    rows = choose(given.rows, quick=given.quick)
+    if given.list:
+        print("\n".join(row.name for row in rows))
+        return 0
+    subjects = [SUBJECTS[name] for name in given.subjects.split(",")]
+    with tempfile.TemporaryDirectory(prefix="mlx-faults-", ignore_cleanup_errors=True) as scratch:
+        lab = Lab(
+            given.keep or Path(scratch) / "lab",
+            environment=Environment(given.environment), tree=given.tree,
+            with_remote=any(subject.where == REMOTE for subject in subjects),
+        )  # fmt: skip
+
+        def end(*_: object) -> None:
+            lab.stop()
+            os._exit(143)  # threads that still wait for something must not keep this process
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+
+        def tell(outcome: Outcome) -> None:
+            print(("wrong" if outcome.wrong else "right"), outcome.row, outcome.subject, *outcome.wrong, flush=True)
+            if given.out:
+                append(given.out, outcome)
+
+        try:
+            cases = lab.cases(rows, subjects)
+            lab.start()
+            outcomes = run_cases(cases, tell, at_once=given.at_once)
+        finally:
+            lab.stop()
+    order = {row.name: number for number, row in enumerate(rows)}
+    table = markdown(sorted(outcomes, key=lambda outcome: (order[outcome.row], outcome.subject)))
+    print(table)
+    if given.out:
+        given.out.with_suffix(".md").write_text(table)
+    return int(any(outcome.wrong for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
