@@ -1,6 +1,7 @@
 # Everything goes through uv, and uv itself is installed here: Python (3.11 or newer) and make are all that must be there.
 PYTHON ?= python3
 UI ?= 0
+SUBJECTS ?= mlx-local,mlx-remote-sync,mlx-remote-deferred
 BUILD := .build
 UV := $(BUILD)/uv/bin/uv
 BIN := .venv/bin
@@ -9,7 +10,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check unit contract e2e docs bench golden requirements clean
+.PHONY: help demo setup test check unit contract e2e faults test-matrix docs bench requirements clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -22,13 +23,19 @@ setup: .venv/.ready ## Make the environment from pinned versions
 test: unit contract e2e ## Run everything that must pass, real parts included
 
 unit: .venv/.ready ## Run the pure and fast half
-	$(BIN)/pytest tests/unit tests/docs -n 2
+	$(BIN)/pytest tests/unit tests/docs tests/security -n 2
 
 contract: .venv/.ready ## Run the contract suite against every backend
 	$(BIN)/pytest tests/contract -n 2
 
-e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3
-	$(BIN)/pytest tests/e2e
+e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3, quick faults
+	$(BIN)/pytest tests/e2e tests/faults
+
+faults: .venv/.ready $(BUILD)/demo/.ready ## Run the whole fault table on real Airflows (an hour)
+	$(BIN)/python -m tests.faults.run --subjects $(SUBJECTS) --at-once 4 --out $(BUILD)/faults.jsonl
+
+test-matrix: .venv/.ready ## Run the core on every supported Airflow and Python (their interpreters must be on PATH)
+	$(BIN)/python -m tests.matrix.run
 
 check: .venv/.ready ## Check format, lint, types, import contracts, generated pages and docs
 	$(BIN)/ruff format --check .
@@ -45,7 +52,7 @@ bench: $(BUILD)/bench/.ready ## Measure us beside a peer in one run, one ratio p
 	$(BUILD)/bench/bin/python -m benchmarks.run
 
 requirements: $(UV) ## Compile the pinned requirement files anew
-	for group in dev demo bench airflow-2.11; do \
+	for group in dev demo bench peers airflow-2.11; do \
 	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
 	$(UV) pip compile -q --group bootstrap --universal --python-version 3.11 --generate-hashes \
@@ -66,7 +73,7 @@ $(UV): requirements/bootstrap.txt
 	@touch $@
 
 # Airflows as users have them: the package is installed as a wheel would be, and compiled as pip does.
-# demo: no framework at all; airflow-2.11: the second tier; bench: with the peers.
+# demo: no framework at all; airflow-2.11: the second tier; bench, peers: with those that we compare ourselves with.
 $(BUILD)/%/.ready: $(UV) requirements/%.txt pyproject.toml $(shell find airflow_provider_mlx -name '*.py')
 	test -x $(BUILD)/$*/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/$*
 	$(UV) pip install -q --python $(BUILD)/$* --require-hashes -r requirements/$*.txt
