@@ -259,7 +259,11 @@ def _links_stay_inside(uri: str, prefix: str) -> bool:
 
 @contextmanager
 def _answers(uri: str) -> Iterator[None]:
-    """Let through what is an answer, turn what is a refusal or no answer into our errors."""
+    """
+    Let through what is an answer, turn what is a refusal or no answer into our errors.
+
+    These have no cause: a printed traceback would show the client's own text, in which request headers stand.
+    """
     from obstore import exceptions
 
     try:
@@ -275,9 +279,9 @@ def _answers(uri: str) -> Iterator[None]:
             f"the artifact store refuses access to {uri}",
             remedy="check the permissions of the connection that the stack's `artifacts: conn_id` names: "
             "read, list and create under the artifact root",
-        ) from error
+        ) from None
     except (exceptions.BaseError, OSError, TimeoutError) as error:
-        raise BackendUnavailable(f"the artifact store gave no answer for {uri}: {first_line(error)}") from error
+        raise BackendUnavailable(f"the artifact store gave no answer for {uri}: {first_line(error)}") from None
 
 
 @contextmanager

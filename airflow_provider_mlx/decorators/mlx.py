@@ -55,6 +55,11 @@ class MlxDecoratedOperator(DecoratedOperator, FunctionStepOperator):
             **kwargs,
         )
 
+    @staticmethod
+    def xcom_push(context: Any, key: str, value: Any, execution_date: Any = None) -> None:
+        """As every operator's in Airflow 2; Airflow 3.0's own decorator still asks for it."""
+        context["ti"].xcom_push(key=key, value=value)
+
 
 def check_function(function: Callable[..., Any]) -> None:
     """
@@ -103,6 +108,7 @@ if TYPE_CHECKING:
         secrets: Mapping[str, str] | None = None,
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
         preemptions: int | None = None,
+        deferrable: bool | None = None,
         **kwargs: Any,
     ) -> Callable[[Callable[Parameters, Result]], Task[Parameters, Result]]: ...
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Iterable  # noqa: UP035  (Python 3.9)
 
 from .refusals import ArtifactError
 from .uris import is_within, normalize
+from .uris import split_uri as split
 
 if TYPE_CHECKING:
     from .protocol import Mount
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
 
 def split_uri(uri: str) -> tuple[str, str]:
     """
-    Scheme and the rest behind ``://``.
+    Scheme and the rest behind ``://``, by the rules of ``uris.py``.
 
-    :raises ArtifactError: it is not a URI with a scheme.
+    :raises ArtifactError: it is no proper URI of a store.
     """
-    scheme, mark, rest = uri.partition("://")
-    if not mark or not scheme.replace("+", "").replace("-", "").isalnum():
-        raise ArtifactError(f"{uri!r} is not a URI with a scheme", "write it as `s3://…` or `file:///…`")
-    return scheme.lower(), rest
+    try:
+        scheme, _, _ = split(uri)
+    except ValueError as error:
+        raise ArtifactError(str(error), "write it as `s3://…` or `file:///…`") from error
+    return scheme, uri.partition("://")[2]
 
 
 def file_path(uri: str) -> Path | None:
@@ -34,10 +36,7 @@ def file_path(uri: str) -> Path | None:
     scheme, rest = split_uri(uri)
     if scheme != "file":
         return None
-    host, _, path = rest.partition("/")
-    if host not in ("", "localhost"):
-        raise ArtifactError(f"{uri!r} names another machine", "a file URI has three slashes: `file:///folder/name`")
-    return Path("/" + _decode(path))
+    return Path("/" + _decode(rest.partition("/")[2]))
 
 
 def mounted_path(uri: str, mounts: Iterable[Mount]) -> Path | None:

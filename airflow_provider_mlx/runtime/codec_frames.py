@@ -72,8 +72,10 @@ def load_parquet(path: Path, type_name: str) -> Any:
         import polars
 
         return polars.read_parquet(path)
+    import pyarrow
     import pyarrow.parquet as parquet
 
+    _at_least(pyarrow, (14, 0, 1), "unpickles what it finds in a file's schema")
     table = parquet.ParquetFile(path).read()
     if type_name == "pyarrow.Table":
         return table
@@ -94,12 +96,13 @@ def save_npy(value: Any, sink: HashingWriter) -> None:
 
 
 def load_npy(path: Path, type_name: str) -> Any:
-    """An array."""
+    """An array; ``numpy.load`` would also take a zip of arrays, which is none."""
     import numpy
 
     try:
-        return numpy.load(path, allow_pickle=False)
-    except ValueError as error:
+        with path.open("rb") as reader:
+            return numpy.lib.format.read_array(reader, allow_pickle=False)
+    except (ValueError, SyntaxError, EOFError) as error:
         raise ArtifactError(f"the array of {path.name} cannot be read: {error}") from error
 
 
@@ -114,11 +117,19 @@ def load_sklearn(path: Path, type_name: str) -> Any:
     """
     An estimator of scikit-learn's, NumPy's and SciPy's own types.
 
-    :raises ArtifactError: it holds another type, which could run code of its own while it is loaded.
+    :raises ArtifactError: it holds another type, which could run code of its own while it is loaded; or the file is
+        damaged.
     """
+    import zipfile
+
+    import skops
     import skops.io
 
-    found = set(skops.io.get_untrusted_types(file=path))
+    _at_least(skops, (0, 13), "lets a file of trusted types run code (CVE-2025-54412, CVE-2025-54413)")
+    try:
+        found = set(skops.io.get_untrusted_types(file=path))
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ArtifactError(f"the model of {path.name} cannot be read: {type(error).__name__}: {error}") from error
     if found - TRUSTED:
         raise ArtifactError(
             f"the model holds types that are not trusted and was not loaded: {', '.join(sorted(found - TRUSTED))}",
@@ -126,6 +137,20 @@ def load_sklearn(path: Path, type_name: str) -> Any:
             "after you have looked at the list",
         )
     return skops.io.load(path, trusted=sorted(found))
+
+
+def _at_least(package: Any, version: tuple[int, ...], why: str) -> None:
+    """Refuse a release of a package that cannot be trusted with somebody else's file."""
+    import re
+
+    found = tuple(int(part) for part in re.findall(r"\d+", package.__version__)[: len(version)])
+    if found < version:
+        wanted = ".".join(map(str, version))
+        raise ArtifactError(
+            f"{package.__name__} {package.__version__} {why}, and nothing was loaded",
+            f"use {package.__name__} {wanted} or newer in the image, or add '{package.__name__}>={wanted}' to "
+            "requirements=",
+        )
 
 
 _KERNELS = (
@@ -136,8 +161,9 @@ _SPLITTERS = ("GroupKFold", "KFold", "RepeatedKFold", "RepeatedStratifiedKFold",
               "StratifiedShuffleSplit", "TimeSeriesSplit")  # fmt: skip
 
 # Types that scikit-learn's own fitted estimators hold and that skops does not trust by itself (measured with
-# scikit-learn 1.9 and skops 0.16). Each is data without code in its construction; functions are not listed, since skops
-# would let a file call them.
+# scikit-learn 1.9 and skops 0.16). Each is data without code in its construction, and none opens a file; functions are
+# not listed, since skops would let a file call them. Trees hold raw indices, which scikit-learn does not check when it
+# predicts: a forged one can crash the job that uses it, or have it read its own memory (docs/security.md).
 TRUSTED = frozenset({
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # histogram gradient boosting

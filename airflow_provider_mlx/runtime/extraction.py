@@ -7,10 +7,16 @@ names that one case-insensitive file system would merge, and limits on files, by
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, Iterable  # noqa: UP035  (Python 3.9)
 
 from .refusals import ArtifactError, BundleRefused
+
+if TYPE_CHECKING:
+    from tarfile import TarInfo
+    from zipfile import ZipInfo
 
 MAX_FILES = 50_000
 MAX_BUNDLE_BYTES = 2 * 1024**3
@@ -18,6 +24,12 @@ MAX_RATIO = 100
 """Bundles are stored uncompressed; a ratio like this is a zip bomb, not source code."""
 SOURCE_FOLDER = "source"
 _COPY_BYTES = 1024 * 1024
+MAX_TAR_HEADER_BYTES = 64 * 1024
+"""Of one extended header, which ``tarfile`` reads into memory whole; ours hold a name."""
+
+_GNU_LONG = (b"L", b"K")
+_OF_NAMES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+"""What a file system says about a name, so that the archive is to blame and not the disk."""
 
 
 def name_problem(name: str) -> str | None:
@@ -34,7 +46,7 @@ def name_problem(name: str) -> str | None:
 
 
 class Names:
-    """The names that an extraction has seen; refuses two that differ in case only."""
+    """The names that an extraction has seen; refuses two that differ in case, or in how they compose letters, only."""
 
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
@@ -43,41 +55,38 @@ class Names:
         """Why this name is refused beside the earlier ones; None when it may be written."""
         if len(self._seen) >= MAX_FILES:
             return f"there are more than {MAX_FILES} files"
-        key = name.rstrip("/").casefold()
+        key = _folded(name.rstrip("/"))
         if key in self._seen:
             return f"it has the same name as {self._seen[key]!r}"
         self._seen[key] = name
         return None
 
 
-def extract_source(bundle: Path, destination: Path) -> Path:
+def _folded(name: str) -> str:
+    """One spelling for the names that some file system would merge: HFS+ and APFS compose letters as well."""
+    if name.isascii():
+        return name.lower()
+    import unicodedata
+
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def extract_source(bundle: Path | BinaryIO, destination: Path) -> Path:
     """
     Extract the bundle's ``source/`` into a fresh folder and return that folder.
 
     :raises BundleRefused: a member is outside the bounds; the first one is named.
     """
-    import stat
     import zipfile
 
     root = destination / SOURCE_FOLDER
     root.mkdir()
-    names = Names()
-    total = 0
     with zipfile.ZipFile(bundle) as archive:
-        for member in archive.infolist():
+        members = archive.infolist()
+        _check_bundle(members)
+        for member in members:
             # `filename` is already cut at NUL and has this system's separators replaced: judge what the archive says.
             name = member.orig_filename
-            mode = member.external_attr >> 16
-            problem = name_problem(name) or names.problem(name)
-            if stat.S_ISLNK(mode):
-                problem = "it is a link"
-            total += member.file_size
-            if total > MAX_BUNDLE_BYTES:
-                problem = f"the files are larger than {MAX_BUNDLE_BYTES} bytes together"
-            if member.file_size > MAX_RATIO * max(member.compress_size, 1024):
-                problem = f"it is compressed more than {MAX_RATIO} times"
-            if problem:
-                raise BundleRefused(f"the bundle's member {name!r} was not extracted: {problem}")
             if not name.startswith(f"{SOURCE_FOLDER}/"):
                 continue
             target = destination / PurePosixPath(name)
@@ -88,9 +97,29 @@ def extract_source(bundle: Path, destination: Path) -> Path:
             with archive.open(member) as reader, target.open("xb") as writer:
                 while chunk := reader.read(_COPY_BYTES):
                     writer.write(chunk)
-            if mode & 0o111:
+            if member.external_attr >> 16 & 0o111:
                 target.chmod(0o755)
     return root
+
+
+def _check_bundle(members: Iterable[ZipInfo]) -> None:
+    """All of them before the first is written: a bomb costs no disk."""
+    import stat
+
+    names = Names()
+    total = 0
+    for member in members:
+        name = member.orig_filename
+        problem = name_problem(name) or names.problem(name)
+        if stat.S_ISLNK(member.external_attr >> 16):
+            problem = "it is a link"
+        total += member.file_size
+        if total > MAX_BUNDLE_BYTES:
+            problem = f"the files are larger than {MAX_BUNDLE_BYTES} bytes together"
+        if member.file_size > MAX_RATIO * max(member.compress_size, 1024):
+            problem = f"it is compressed more than {MAX_RATIO} times"
+        if problem:
+            raise BundleRefused(f"the bundle's member {name!r} was not extracted: {problem}")
 
 
 def extract_tar(archive_path: Path, destination: Path) -> Path:
@@ -104,15 +133,10 @@ def extract_tar(archive_path: Path, destination: Path) -> Path:
     import tarfile
 
     destination.mkdir(parents=True)
-    names = Names()
     try:
-        with tarfile.open(archive_path, "r:") as archive:
+        with tarfile.open(archive_path, "r:", tarinfo=_bounded_header()) as archive:
+            _check_directory(archive)
             for member in archive:
-                problem = name_problem(member.name) or names.problem(member.name)
-                if not (member.isreg() or member.isdir()) or member.issparse():
-                    problem = "it is neither a file nor a folder"
-                if problem:
-                    raise ArtifactError(f"the directory's member {member.name!r} was not extracted: {problem}")
                 target = destination / PurePosixPath(member.name)
                 if member.isdir():
                     target.mkdir(parents=True, exist_ok=True)
@@ -125,9 +149,41 @@ def extract_tar(archive_path: Path, destination: Path) -> Path:
                     while chunk := reader.read(_COPY_BYTES):
                         writer.write(chunk)
                 target.chmod(0o755 if member.mode & 0o100 else 0o644)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
         raise ArtifactError(f"the directory's archive cannot be read: {error}") from error
+    except OSError as error:
+        if error.errno not in _OF_NAMES:
+            raise
+        raise ArtifactError(f"the directory's archive was not extracted: {error}") from error
     return destination
+
+
+def _check_directory(members: Iterable[TarInfo]) -> None:
+    """All of them before the first is written."""
+    names = Names()
+    for member in members:
+        problem = name_problem(member.name) or names.problem(member.name)
+        if not (member.isreg() or member.isdir()) or member.issparse():
+            problem = "it is neither a file nor a folder"
+        if problem:
+            raise ArtifactError(f"the directory's member {member.name!r} was not extracted: {problem}")
+
+
+def _bounded_header() -> Any:
+    """A ``TarInfo`` that refuses an extended header which would fill the memory."""
+    import tarfile
+
+    extended = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, *_GNU_LONG)
+
+    class BoundedTarInfo(tarfile.TarInfo):
+        """``_proc_member`` is tarfile's own point of extension, called once per header before its content is read."""
+
+        def _proc_member(self, archive: tarfile.TarFile) -> Any:
+            if self.type in extended and self.size > MAX_TAR_HEADER_BYTES:
+                raise ArtifactError(f"the directory's archive has a header of {self.size} bytes and was not extracted")
+            return super()._proc_member(archive)  # type: ignore[misc]
+
+    return BoundedTarInfo
 
 
 def fresh_folder(prefix: str = "mlx-") -> Path:

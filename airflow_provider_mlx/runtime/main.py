@@ -47,7 +47,7 @@ def main() -> None:
     sys.path[:] = [entry for entry in sys.path if entry]
     from .extraction import fresh_folder
 
-    bundle, location, expected = sys.argv[1], sys.argv[3], sys.argv[4]
+    bundle, bundle_sha256, location, expected = sys.argv[1:5]
     started_at = now()
     work = fresh_folder()
     supervisor: Supervisor | None = None
@@ -57,7 +57,7 @@ def main() -> None:
         except Refusal as refusal:
             print(f"mlx: {refusal.what}", flush=True)
             sys.exit(refusal.exit_status)
-        supervisor = Supervisor(context, Path(bundle).absolute(), work, started_at)
+        supervisor = Supervisor(context, Path(bundle).absolute(), bundle_sha256, work, started_at)
         sys.exit(supervisor.run())
     except Forked:
         pass  # this is the child now: it leaves the supervisor's frames first, so that none of their endings is its own
@@ -145,9 +145,12 @@ def read_context(location: str, expected_sha256: str) -> StepContext:
 class Supervisor:
     """Runs one child and answers for it."""
 
-    def __init__(self, context: StepContext, bundle: Path, work: Path, started_at: str) -> None:
+    def __init__(
+        self, context: StepContext, bundle: Path, bundle_sha256: str, work: Path, started_at: str
+    ) -> None:  # fmt: skip
         self._context = context
         self._bundle = bundle
+        self._bundle_sha256 = bundle_sha256
         self._work = work
         self._store = Store(context.get("store", {}), scratch=work)
         self._recorder = Recorder(context, self._store, work)
@@ -191,13 +194,32 @@ class Supervisor:
                 signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _unpack(self) -> None:
+        import io
+        import zipfile
+
         from .extraction import extract_source
 
         try:
-            extract_source(self._bundle, self._work)
-        except (OSError, ValueError, NotImplementedError) as error:
+            extract_source(io.BytesIO(self._verified_bundle()), self._work)
+        except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
             raise BundleRefused(f"the bundle cannot be unpacked: {error}") from error
         (self._work / CONTEXT_FILE).write_text(json.dumps(self._context))
+
+    def _verified_bundle(self) -> bytes:
+        """
+        The bundle, hashed once more: on a mounted root somebody may have replaced it since the bootstrap looked.
+
+        What is extracted is what was hashed; a bundle has at most 50 MB.
+        """
+        import hashlib
+
+        data = self._bundle.read_bytes()
+        found = hashlib.sha256(data).hexdigest()
+        if found != self._bundle_sha256:
+            raise BundleRefused(
+                f"bundle {self._bundle} is {found} not {self._bundle_sha256}: it was replaced meanwhile"
+            )
+        return data
 
     def _prepare(self) -> str:
         """The interpreter for the user's code, after its requirements are installed."""
@@ -214,12 +236,12 @@ class Supervisor:
 
     def _run_command(self, command: Sequence[str], env: dict[str, str]) -> tuple[int, list[str]]:
         """Run an installer, its output as ordinary log lines; its exit status and its last lines."""
-        from .environment import redact
+        from .uris import without_credentials
 
         tail: list[str] = []
         with self._spawn(command, env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             for line in process.stdout or ():
-                line = redact(line.rstrip("\n"))
+                line = without_credentials(line.rstrip("\n"))
                 print(line, flush=True)
                 tail = [*tail[-19:], line]
         self._check_cancelled()

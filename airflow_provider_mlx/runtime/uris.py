@@ -55,6 +55,21 @@ def is_within(uri: str, prefixes: Iterable[str]) -> bool:
     return any(target == base or target.startswith(base.rstrip("/") + "/") for base in map(normalize, prefixes))
 
 
+def without_credentials(text: str) -> str:
+    """
+    A text of somebody else's (an installer, a store's client) without what URLs and headers hold of secrets.
+
+    User information of every URL, the values of signed queries, and what follows ``Authorization`` or ``Bearer``.
+    """
+    import re
+
+    signed = r"sig|x-amz-[a-z-]+|x-goog-[a-z-]+|[a-z_-]*token|awsaccesskeyid"
+    text = re.sub(r"(\w+://)[^/\s'\"<>]+@", r"\1***@", text)
+    text = re.sub(rf"(?i)([?&](?:{signed})=)[^&\s'\"<>]+", r"\1***", text)
+    text = re.sub(r"(?i)\b((?:proxy-)?authorization['\"]?\s*[:=]\s*)[^\n]*", r"\1***", text)
+    return re.sub(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=:-]{4,}", r"\1***", text)
+
+
 def join(base: str, *parts: str) -> str:
     """``base`` with path segments appended."""
     return "/".join((base.rstrip("/"), *(part.strip("/") for part in parts)))

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_mlx.exceptions import InvalidStep
+from airflow_provider_mlx.runtime.uris import split_uri
 from airflow_provider_mlx.stacks.durations import parse_duration
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -50,6 +51,11 @@ def _name(value: Any) -> Any:
 def _root(value: Any) -> Any:
     if isinstance(value, str) and not _SCHEME.fullmatch(value):
         raise _refusal(f"`{value[:60]}` is not a URI", "write `s3://bucket/prefix` or `file:///folder`")
+    try:
+        if isinstance(value, str):
+            split_uri(value)
+    except ValueError as error:  # what no reference could lie under, and no store would open
+        raise _refusal(str(error), "write `s3://bucket/prefix` or `file:///folder`") from error
     return value
 
 

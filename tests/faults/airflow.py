@@ -20,6 +20,7 @@ from tests.e2e.harness import plain, processes_about
 
 from .gate import Gate
 from .processes import Process, find, send_all, titled, tree
+from .worlds import ORDINARY, World
 
 T = TypeVar("T")
 
@@ -47,12 +48,14 @@ class Airflow(Standalone):
     """
 
     def __init__(
-        self, *, bin_folder: Path, home: Path, dags: Path, env: Mapping[str, str], parallelism: int = 12
+        self, *, bin_folder: Path, home: Path, dags: Path, env: Mapping[str, str], parallelism: int = 12,
+        world: World = ORDINARY,
     ) -> None:  # fmt: skip
         super().__init__(bin_folder=bin_folder, home=home, dags=dags)
         self.url = f"http://127.0.0.1:{self.port}"
         self.api_gate = Gate(self.port)
         self.parts = PARTS
+        self._world = world
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._one_at_a_time = threading.Lock()
         self.env |= {
@@ -66,6 +69,7 @@ class Airflow(Standalone):
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "NO_COLOR": "1",
             **_SHORTENED,
+            **world.variables(dags),
             **env,
         }
 
@@ -75,15 +79,20 @@ class Airflow(Standalone):
         """Make the database, start every part, and wait until the scheduler lives."""
         self.home.mkdir(parents=True, exist_ok=True)
         if not (self.home / "airflow.db").exists():
-            with self._log_of("migrate").open("ab") as log:
-                subprocess.run(
-                    [str(self.bin / "airflow"), "db", "migrate"], env=self.env, check=True, stdin=subprocess.DEVNULL,
-                    stdout=log, stderr=log,
-                )  # fmt: skip
+            self._prepare("db", "migrate")
+            if self._world.team:
+                self._prepare("teams", "create", self._world.team)
             # Else a reader of Airflow's API keeps the scheduler from writing, and both stand still for a minute.
             with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
                 database.execute("pragma journal_mode = wal")
         self.start_parts(*self.parts, seconds=seconds)
+
+    def _prepare(self, *arguments: str) -> None:
+        with self._log_of("prepare").open("ab") as log:
+            subprocess.run(
+                [str(self.bin / "airflow"), *arguments], env=self.env, check=True, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log,
+            )  # fmt: skip
 
     def start_parts(self, *names: str, seconds: float = 240) -> None:
         """Start some parts; with the scheduler or the API server, wait until both answer."""
@@ -91,9 +100,10 @@ class Airflow(Standalone):
             env = self.env
             if name == "triggerer-2":
                 env = env | {"AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port())}
+            part = name.removesuffix("-2")
             with self._log_of(name).open("ab") as log:
                 self._running[name] = subprocess.Popen(
-                    [str(self.bin / "airflow"), name.removesuffix("-2")],
+                    [str(self.bin / "airflow"), part, *self._world.options(part)],
                     env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
         if {"api-server", "scheduler"} & set(names):
@@ -116,6 +126,33 @@ class Airflow(Standalone):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(patience)
         send_all(known, signal.SIGKILL)
+
+    def mend(self) -> None:
+        """Whatever a fault has left away is there again."""
+        self.api_gate.open()
+        self.start_parts(*(part for part in self.parts if part not in self._running))
+
+    def copy_database(self) -> Path:
+        """A copy of the database as it is now."""
+        copy = self.home / "yesterday.db"
+        copy.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(self.home / "airflow.db", timeout=30)) as database:
+            with contextlib.closing(sqlite3.connect(copy)) as other:
+                database.backup(other)
+        return copy
+
+    def restore_database(self, copy: Path) -> None:
+        """Put a copy in the database's place; no part may run."""
+        for end in ("", "-wal", "-shm"):
+            (self.home / f"airflow.db{end}").unlink(missing_ok=True)
+        copy.rename(self.home / "airflow.db")
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``python -m airflow_provider_mlx …`` in this Airflow's environment."""
+        return subprocess.run(
+            [str(self.bin / "python"), "-m", "airflow_provider_mlx", *arguments], env=self.env, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """End everything that belongs to this home."""
@@ -167,6 +204,22 @@ class Airflow(Standalone):
             "reset_dag_runs": True,
         }  # fmt: skip
         until(lambda: self.ask(f"dags/{dag_id}/clearTaskInstances", body), 60, f"{run_id} is cleared")
+
+    def delete_dag(self, dag_id: str) -> None:
+        """Delete a DAG with its runs, as a user does; its file must be gone."""
+
+        def deleted() -> bool:
+            try:
+                with urllib.request.urlopen(
+                    urllib.request.Request(f"{self.url}/api/v2/dags/{dag_id}", method="DELETE"), timeout=60
+                ):
+                    return True
+            except urllib.error.HTTPError as error:
+                if error.code == 404:
+                    return True
+                raise
+
+        until(deleted, 60, f"{dag_id} is deleted")
 
     def value(self, dag_id: str, run_id: str) -> Any:
         """The task's ``return_value``; ``None`` if there is none."""

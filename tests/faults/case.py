@@ -6,6 +6,7 @@ import contextlib
 import re
 import signal
 import time
+import urllib.error
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.e2e.harness import attempts
 
 from .airflow import until
-from .judge import ORPHAN_SECONDS, Seen
+from .judge import GONE, ORPHAN_SECONDS, Seen
 from .points import HELD_AT, Point
 from .processes import Process, find, is_stopped, parent, send_all
 from .records import Job, most_at_once, read_ledger, stops_of_local_jobs
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .lab import Lab
     from .rows import Row
 
-FINAL: Final = ("success", "failed", "skipped", "removed", "upstream_failed")
+FINAL: Final = ("success", "failed", "skipped", "removed", "upstream_failed", GONE)
 TEMPLATES: Final = Path(__file__).resolve().parent / "dags"
 
 
@@ -56,6 +57,8 @@ class Case:
         task["seconds"] = {"retry_delay": 2, **task.get("seconds", {})}
         if self.row.bounded:
             task["target"] += BOUNDED
+        if self.row.small_disk:
+            task["stack"] = self.dag_id
         values = {
             "MARKER": marker,
             "DAG_ID": self.dag_id,
@@ -68,10 +71,14 @@ class Case:
             text = re.sub(
                 rf"^({name}\b[^=]*= ).*$", lambda found, value=value: f"{found[1]}{value!r}", text, flags=re.M
             )
-        file = self.lab.dags / f"{self.dag_id}.py"
-        draft = file.with_suffix(".draft")
+        draft = self.dag_file.with_suffix(".draft")
         draft.write_text(text)
-        draft.replace(file)
+        draft.replace(self.dag_file)
+
+    @property
+    def dag_file(self) -> Path:
+        """The DAG's file."""
+        return self.lab.dags / f"{self.dag_id}.py"
 
     def start(self) -> None:
         """Trigger the run; its worker will stop at the row's point, if that is a write of the ledger."""
@@ -84,15 +91,20 @@ class Case:
     @property
     def ledger_root(self) -> Path:
         """The artifact root of its stack."""
-        return self.lab.small_root if self.row.task.get("stack") == "small" else self.lab.root
+        return self.lab.small_roots / self.dag_id if self.row.small_disk else self.lab.root
 
     def attempt_folders(self) -> list[Path]:
         """The ledger's folders of its run."""
         return attempts(self.ledger_root, self.dag_id, self.run_id)
 
     def task(self) -> dict[str, Any]:
-        """The task instance, as Airflow shows it now."""
-        return self.lab.airflow.task(self.dag_id, self.run_id)
+        """The task instance, as Airflow shows it now; of a run that Airflow does not know, that it is gone."""
+        try:
+            return self.lab.airflow.task(self.dag_id, self.run_id)
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return {"state": GONE, "try_number": 0}
 
     def jobs(self) -> list[Job]:
         """The jobs that the step's own code has recorded."""
@@ -153,6 +165,14 @@ class Case:
             return pid is not None and is_stopped(pid)
 
         self._before_its_end(held, 90, f"its worker is {self.row.at.value}")
+
+    def stops(self) -> int:
+        """How many of its jobs the backend was asked to stop."""
+        return self._jobs_of_backend(self.jobs())[2]
+
+    def any_job_lives(self) -> bool:
+        """Whether a job of it still runs."""
+        return bool(self._alive())
 
     def _before_its_end(self, check: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait for something that a task which is over will never do."""

@@ -9,6 +9,10 @@ ORPHAN_SECONDS: Final = 20.0
 """A job that lives so long after its task's final state is nobody's."""
 
 
+GONE: Final = "gone"
+"""The state of a task that Airflow does not know any more."""
+
+
 @dataclass(frozen=True)
 class Expect:
     """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from airflow_provider_mlx.testing.remote.control import RemoteServer
 from tests.e2e.harness import Environment
+from tests.greens import unclaimed
 
 from .airflow import Airflow
 from .case import Case
@@ -17,6 +18,7 @@ from .points import Points
 from .records import Record
 from .rows import Row
 from .subjects import BOUNDED, BOUNDED_SECONDS, Subject
+from .worlds import ORDINARY, World
 
 SITE = Path(__file__).resolve().parent / "site"
 LONGEST = "5m"
@@ -28,18 +30,22 @@ class Lab:
 
     :param folder: everything that is written lies in it.
     :param tree: a checkout whose package is used instead of the installed one.
+    :param world: the kind of Airflow.
     """
 
     def __init__(
         self, folder: Path, *, environment: Environment, tree: Path | None = None, with_remote: bool = False,
+        world: World = ORDINARY,
     ) -> None:  # fmt: skip
         environment.check()
         self.folder = folder
         self.dags = folder / "dags"
         self.root = folder / "artifacts"
-        self.small_root = folder / "small"
+        self.small_roots = folder / "small"
         self.local_jobs = folder / "local" / "local" / "jobs"
         self.dags.mkdir(parents=True)
+        self.world = world
+        self._at_end: list[Callable[[], object]] = []
         self.remote = RemoteServer(folder / "remote") if with_remote else None
         self.backend_gate = Gate(self.remote.port) if self.remote else None
         self.points = Points(folder / "points")
@@ -48,7 +54,7 @@ class Lab:
         self._env = {
             "PYTHONPATH": ":".join(map(str, [SITE, *([tree] if tree else [])])),
             "MLX_FAULT_POINTS": str(self.points.folder),
-            "AIRFLOW__MLX__STACKS_FILES": str(self._write_stacks()),
+            "AIRFLOW__MLX__STACKS_FILES": str(self._write_stacks([])),
             "AIRFLOW__MLX__LOCAL_ROOT": str(folder / "local"),
             **self._connection(),
         }
@@ -61,13 +67,14 @@ class Lab:
     def _airflow(self, name: str, deployment: str, *, parallelism: int = 12) -> Airflow:
         return Airflow(
             bin_folder=self._environment.bin, home=self.folder / name, dags=self.dags, parallelism=parallelism,
-            env=self._env | {"AIRFLOW__MLX__DEPLOYMENT_ID": deployment},
+            env=self._env | {"AIRFLOW__MLX__DEPLOYMENT_ID": deployment}, world=self.world,
         )  # fmt: skip
 
     def cases(self, rows: Iterable[Row], subjects: Iterable[Subject]) -> list[Case]:
         """A case for every row and each subject that it is for; their DAG files are written."""
         wanted = list(subjects)
         cases = [Case(self, row, subject) for row in rows for subject in wanted if row.is_for(subject)]
+        self._write_stacks([case for case in cases if case.row.small_disk])
         for case in cases:
             case.write_dag()
         return cases
@@ -76,10 +83,38 @@ class Lab:
         """Start Airflow."""
         self.airflow.start()
 
+    def mend(self) -> None:
+        """After a fault that broke in the middle: what it took away from everybody is there again."""
+        if self.backend_gate is not None:
+            self.backend_gate.open()
+        self.airflow.mend()
+
+    def at_end(self, act: Callable[[], object]) -> None:
+        """Do this when everything has ended."""
+        self._at_end.append(act)
+
+    def greens_without_proof(self, cases: Iterable[Case]) -> list[str]:
+        """
+        Successes in any database of this lab that no claim proves, in words.
+
+        :param cases: those whose state a user set prove nothing.
+        """
+        known = list(cases)
+        by_hand = {(case.dag_id, case.run_id) for case in known if case.row.expect.by_hand}
+        roots = {self.root, *(case.ledger_root for case in known)}
+        databases = sorted(self.folder.glob("airflow*/airflow.db"))
+        return [
+            f"{green} in {database.parent.name} is not proved by a claim"
+            for database in databases
+            for green in unclaimed(database, roots, by_hand=by_hand)
+        ]
+
     def stop(self) -> None:
         """End Airflow and the readers."""
         self.airflow.stop()
         self.record.close()
+        while self._at_end:
+            self._at_end.pop()()
         if self.remote is not None and self.backend_gate is not None:
             self.backend_gate.close()
             self.remote.close()
@@ -89,11 +124,13 @@ class Lab:
         if self.remote is None or self.backend_gate is None:
             return {}
         return {
-            f"AIRFLOW_CONN_{CONN_ID.upper()}": json.dumps(self.remote.connection() | {"port": self.backend_gate.port})
+            self.world.connection_variable(CONN_ID): json.dumps(
+                self.remote.connection() | {"port": self.backend_gate.port}
+            )
         }
 
-    def _write_stacks(self) -> Path:
-        """JSON is YAML."""
+    def _write_stacks(self, on_small_disks: Iterable[Case]) -> Path:
+        """JSON is YAML. A case on a disk of its own has a stack of its own, with the DAG's name."""
         kinds: dict[str, dict[str, str]] = {"local": {"backend": "local"}, "default": {"backend": "local"}}
         if self.remote is not None:
             kinds["remote"] = {"backend": "fake-remote", "conn_id": CONN_ID}
@@ -102,7 +139,7 @@ class Lab:
             for name, kind in kinds.items()
             for suffix, limit in (("", LONGEST), (BOUNDED, f"{BOUNDED_SECONDS}s"))
         }
-        roots = {"faults": self.root, "small": self.small_root}
+        roots = {"faults": self.root, **{case.dag_id: case.ledger_root for case in on_small_disks}}
         stacks = {name: {"artifacts": {"root": root.as_uri()}, "targets": targets} for name, root in roots.items()}
         file = self.folder / "stacks.yaml"
         file.write_text(json.dumps({"default": "faults", "stacks": stacks}))

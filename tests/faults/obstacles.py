@@ -75,20 +75,20 @@ def _job_folder(case: Case) -> Path:
 
 
 def mount_small_disk(case: Case) -> None:
-    """The stack ``small`` has its artifact root on a file system of a few megabytes."""
-    place = case.lab.small_root
+    """The case's stack has its artifact root on a file system of a few megabytes."""
+    place = case.ledger_root
     place.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_MEGABYTES}m", "tmpfs", str(place)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise NotHere(f"no file system can be mounted here: {done.stderr.strip()}")
-    case.at_end(lambda: subprocess.run(["umount", "-l", str(place)], check=False))
+    case.lab.at_end(lambda: subprocess.run(["umount", "-l", str(place)], check=False))
 
 
 def fill_disk(case: Case) -> None:
     """Nothing can be written when the job ends; later there is room again."""
     case.reach_point()
-    filler = case.lab.small_root / "filler"
+    filler = case.ledger_root / "filler"
     with filler.open("wb", buffering=0) as sink, contextlib.suppress(OSError):
         while True:
             sink.write(bytes(4096))

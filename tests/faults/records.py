@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -105,7 +106,7 @@ class LedgerSeen:
     """
     A run's ledger, read as files.
 
-    :param claimed: attempts whose ``result.json`` a try has claimed.
+    :param claimed: attempts whose ``result.json``, as it is now, a try has claimed.
     """
 
     attempts: int
@@ -118,9 +119,17 @@ def read_ledger(root: Path, dag_id: str, run_id: str) -> LedgerSeen:
     folders = attempts(root, dag_id, run_id)
     return LedgerSeen(
         attempts=len(folders),
-        claimed=sum((folder / "result.json").exists() and any(folder.glob("claim-*")) for folder in folders),
+        claimed=sum(_is_claimed(folder) for folder in folders),
         files=_listing(folders),
     )
+
+
+def _is_claimed(folder: Path) -> bool:
+    result = folder / "result.json"
+    if not result.exists():
+        return False
+    digest = hashlib.sha256(result.read_bytes()).hexdigest()
+    return any(json.loads(claim.read_bytes()).get("result_sha256") == digest for claim in folder.glob("claim-*"))
 
 
 def _listing(folders: Sequence[Path]) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ CONFIG = {
         "TRY": "{{ ti.try_number }}",
         "MARKER": MARKER,
         "FOLDER": ARGUMENTS["folder"],
-        "LONGEST": str(ARGUMENTS.get("longest", 100)),
+        "LONGEST": str(ARGUMENTS.get("longest", 150)),
         "FAILS": str(ARGUMENTS.get("fails", 0)),
     },
     "Tags": [{"Key": "run_id", "Value": "{{ run_id }}"}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -24,6 +25,9 @@ from .subjects import CONN_ID
 
 HEARTBEAT_SECONDS: Final = 30
 """A little more patience than in our own table: boto3 takes long to import where others work beside it."""
+
+SHOWN_SECONDS: Final = 12
+"""A try of theirs begins with some seconds of imports: the job of the one before must not end meanwhile."""
 
 
 class SageMaker:
@@ -58,6 +62,12 @@ class SageMaker:
 
 class PeerCase(Case):
     """A case of an operator without a ledger: what it collected is the job's description in its value."""
+
+    def wait_next_try(self, seconds: float = 90) -> None:
+        """Wait until a try after the one of the fault runs, and shows whether it starts a job of its own."""
+        super().wait_next_try(seconds)
+        with contextlib.suppress(TimeoutError, RuntimeError):  # it does not, or all is over
+            self.wait_jobs(2, seconds=SHOWN_SECONDS)
 
     def seen(self) -> Seen:
         """What the records say, after the final state."""
