@@ -123,6 +123,8 @@ class World:
     shown: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     links: list[str | None] = field(default_factory=list)
+    counted: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    identified: list[tuple[str, str, int]] = field(default_factory=list)
     ports: FakePorts | None = None
     step: ContractStep = field(default_factory=ContractStep)
 
@@ -138,6 +140,8 @@ class World:
         self.ports = FakePorts(
             show=self.shown.append, say=self.said.append, task_state=lambda: self.task_state,
             publish_link=self.links.append, now=lambda: self.now, world=self,
+            count=lambda name, tags: self.counted.append((name, dict(tags))),
+            identify=lambda *who: self.identified.append(who),
         )  # fmt: skip
         step = replace(self.step, resources=Resources(timeout=timeout), env=env or {})
         planner = step.planner(self.backend(), ROOT)

@@ -721,3 +721,29 @@ def test_a_log_with_gaps_in_reading_is_still_whole(world):
     world.plays(Script(sees=(*[RUNNING] * 5, SUCCEEDED), log=("a", "b", "c"), log_fails=3))
     world.life().run()
     assert world.shown == ["a", "b", "c"]
+
+
+# --- what others count ------------------------------------------------------------------------------------------------
+
+
+def test_submissions_adoptions_failures_and_stops_are_counted(world):
+    world.plays(Script(sees=(*[RUNNING] * 6, FAILED), writes="error"))
+    first = world.life()
+    world.on_pause = lambda count: die() if count == 2 else None
+    run_to_death(first)
+    world.on_pause = None
+    with pytest.raises(StepFailed):
+        world.life(try_number=2).run()
+    assert world.counted == [
+        ("mlx.job.submitted", {"backend": "fake"}),
+        ("mlx.job.adopted", {"backend": "fake"}),
+        ("mlx.job.failed", {"backend": "fake", "reason": "StepFailed"}),
+    ]
+    assert set(world.identified) == {("fake", world.job(1), 1)}, "lines carry the job's identity"
+
+
+def test_a_stop_at_a_limit_is_counted_with_its_reason(world):
+    world.plays(Script(sees=(RUNNING,)))
+    with pytest.raises(JobTimeout):
+        world.life(timeout="1m").run()
+    assert ("mlx.job.cancelled", {"backend": "fake", "reason": "timed out"}) in world.counted
