@@ -9,7 +9,7 @@ from .attempt import ActiveAttempt, check_request
 from .current_try import CurrentTry
 from .decision import Arrival, LedgerSays, Move, on_arrival, why_again
 from .ledger import AttemptLedger, AttemptRecord
-from .submission import Submission
+from .submission import NumberTaken, Submission
 
 
 class Arriving:
@@ -21,6 +21,14 @@ class Arriving:
 
     def arrive(self) -> ActiveAttempt:
         """The attempt that this try goes on with."""
+        while True:
+            try:
+                return self._arrive()
+            except NumberTaken as taken:
+                # This worker may have been frozen since it looked, and another one has gone on without it.
+                self._current.say(f"{taken}: looking again")
+
+    def _arrive(self) -> ActiveAttempt:
         current, ledger = self._current, self._current.ledger
         latest = current.patiently("read the ledger", ledger.latest)
         if latest is None:

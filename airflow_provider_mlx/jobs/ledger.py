@@ -131,8 +131,12 @@ class AttemptLedger:
         return join(self.uri, LOG_FILE)
 
     def take(self, context: bytes) -> bool:
-        """Write the context, and with it take this attempt's number; ``False`` if somebody else has it."""
-        return self._store.create(self.context_uri, context)
+        """
+        Write the context, and with it take this attempt's number; ``False`` if somebody else has it.
+
+        A write whose answer was lost and that was sent again finds its own context, and that is no refusal.
+        """
+        return self._store.create(self.context_uri, context) or self.read_context() == context
 
     def read_context(self) -> bytes | None:
         """The recorded context, or ``None``."""

@@ -43,6 +43,13 @@ class Plans(Protocol):
         """How many targets the fallback list has."""
 
 
+class NumberTaken(Exception):
+    """Another worker has taken the attempt's number: look at what it does, and start nothing beside it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"attempt {number} was taken by another worker meanwhile")
+
+
 class Submission:
     """
     Starts attempts.
@@ -56,7 +63,11 @@ class Submission:
         self._preemptions = preemptions
 
     def start(self, number: int) -> ActiveAttempt:
-        """The first attempt of a try, on the first target."""
+        """
+        The first attempt of a try, on the first target.
+
+        :raises NumberTaken: another worker was faster; look again.
+        """
         return self._start(number, 0, self._plans.first(), preemptions=self._preemptions(), deadline=None)
 
     def start_again(self, before: ActiveAttempt, *, target: int, preemptions: int) -> ActiveAttempt:
@@ -64,36 +75,40 @@ class Submission:
         context = self._current.patiently("read the ledger", before.ledger.read_context) or b""
         plan = self._plans.again(before.record, context)
         number = before.ledger.attempt + 1
-        return self._start(number, target, plan, preemptions=preemptions, deadline=before.limits.deadline)
+        try:
+            return self._start(number, target, plan, preemptions=preemptions, deadline=before.limits.deadline)
+        except NumberTaken:
+            raise JobCancelled(
+                f"attempt {number} was started by somebody else while this worker was away",
+                job=str(self._current.ledger.identity), remedy="that attempt goes on; nothing was submitted here",
+            ) from None  # fmt: skip
 
     def _start(
         self, number: int, target: int, plan: Plan, *, preemptions: int, deadline: datetime | None
     ) -> ActiveAttempt:
-        current = self._current
-        while True:
-            planned = plan(number, target)
-            ledger = current.ledger.attempt(number)
-            current.patiently("upload the code", planned.upload)
-            if not current.patiently("write the ledger", lambda: ledger.take(planned.context)):  # noqa: B023
-                number += 1  # another worker was faster
-                continue
-            now = current.ports.now()
-            record = planned.record(
-                facts=current.facts, started_at=now, deadline=deadline, preemptions_left=preemptions
-            )
-            if not current.patiently("write the ledger", lambda: ledger.write_record(record)):  # noqa: B023
-                raise JobCancelled(
-                    f"attempt {number} was closed by a later try while this worker was away",
-                    job=str(current.ledger.identity), remedy="nothing was submitted; the later try goes on",
-                )  # fmt: skip
-            # Again, now that the record refers to it: `gc` may have run in between.
-            current.patiently("upload the code", planned.upload)
-            handle = JobHandle(record.backend, record.job)
-            active = ActiveAttempt(ledger, record, planned.backend, handle, current.open_log(record))
-            self.submit(current.answer_for(active))
-            current.say(f"submitted {record.backend} job {record.job} · stack {record.stack} · target {record.target}")
-            current.ports.publish_link(planned.backend.link(active.handle))
-            return active
+        current, planned = self._current, plan(number, target)
+        ledger = current.ledger.attempt(number)
+        current.patiently("upload the code", planned.upload)
+        if not current.patiently("write the ledger", lambda: ledger.take(planned.context)):
+            raise NumberTaken(number)
+        record = planned.record(
+            facts=current.facts, started_at=current.ports.now(), deadline=deadline, preemptions_left=preemptions
+        )
+        if not current.patiently("write the ledger", lambda: ledger.write_record(record)):
+            if current.patiently("read the ledger", ledger.read_record) is not None:
+                raise NumberTaken(number)
+            raise JobCancelled(
+                f"attempt {number} was closed by a later try while this worker was away",
+                job=str(current.ledger.identity), remedy="nothing was submitted; the later try goes on",
+            )  # fmt: skip
+        # Again, now that the record refers to it: `gc` may have run in between.
+        current.patiently("upload the code", planned.upload)
+        handle = JobHandle(record.backend, record.job)
+        active = ActiveAttempt(ledger, record, planned.backend, handle, current.open_log(record))
+        self.submit(current.answer_for(active))
+        current.say(f"submitted {record.backend} job {record.job} · stack {record.stack} · target {record.target}")
+        current.ports.publish_link(planned.backend.link(active.handle))
+        return active
 
     def submit(self, active: ActiveAttempt) -> None:
         """

@@ -102,6 +102,28 @@ def test_a_frozen_writer_of_an_abandoned_attempt_submits_nothing(world):
     assert world.created == [2]
 
 
+def test_frozen_before_it_took_its_number_it_starts_nothing_beside_the_later_try(world):
+    world.plays(Script(sees=(*[RUNNING] * 8, SUCCEEDED)))
+    frozen = world.life()
+
+    def the_later_try_submits():
+        later = world.life(try_number=2)
+        world.on_pause = lambda count: die() if count == 2 else None
+        run_to_death(later)
+        world.on_pause = None
+
+    world.store.on("create", "attempt-1/context.json", the_later_try_submits)
+    assert result_of(frozen.run()) == 42, "it adopts what the later try has submitted"
+    assert world.created == [1]
+    assert world.cluster.peak_active == 1
+
+
+def test_a_number_whose_answer_was_lost_is_still_its_own(world):
+    world.store.on("create", "attempt-1/context.json", unavailable, after=True)
+    assert result_of(world.life().run()) == 42
+    assert world.created == [1]
+
+
 def test_a_writer_that_was_only_slow_keeps_its_attempt(world):
     slow = world.life()
     world.store.on("create", "attempt-1/handle.json", lambda: world.life(try_number=2).run())
@@ -645,11 +667,11 @@ def test_a_stop_of_somebody_else_is_not_taken_for_giving_up(world):
 # --- races ------------------------------------------------------------------------------------------------------------
 
 
-def test_two_workers_that_race_for_a_number_get_different_ones(world):
+def test_two_workers_that_race_for_a_number_make_one_job(world):
     first = world.life()
     world.store.on("create", "attempt-1/context.json", lambda: world.life(try_number=2).run())
-    first.run()
-    assert world.created == [1, 2], "each number was submitted once"
+    assert result_of(first.run()) == 42
+    assert world.created == [1], "the slower one looks again, and collects what the faster one has finished"
 
 
 def test_two_workers_on_one_recorded_attempt_make_one_job(world):
