@@ -128,15 +128,15 @@ def load_sklearn(path: Path, type_name: str) -> Any:
     _at_least(skops, (0, 13), "lets a file of trusted types run code (CVE-2025-54412, CVE-2025-54413)")
     try:
         found = set(skops.io.get_untrusted_types(file=path))
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        if not found - TRUSTED:
+            return skops.io.load(path, trusted=sorted(found))
+    except (zipfile.BadZipFile, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"the model of {path.name} cannot be read: {type(error).__name__}: {error}") from error
-    if found - TRUSTED:
-        raise ArtifactError(
-            f"the model holds types that are not trusted and was not loaded: {', '.join(sorted(found - TRUSTED))}",
-            "annotate the parameter with `Path` and load the file yourself with `skops.io.load(path, trusted=[…])`, "
-            "after you have looked at the list",
-        )
-    return skops.io.load(path, trusted=sorted(found))
+    raise ArtifactError(
+        f"the model holds types that are not trusted and was not loaded: {', '.join(sorted(found - TRUSTED))}",
+        "annotate the parameter with `Path` and load the file yourself with `skops.io.load(path, trusted=[…])`, "
+        "after you have looked at the list",
+    )
 
 
 def _at_least(package: Any, version: tuple[int, ...], why: str) -> None:
