@@ -30,6 +30,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from airflow_provider_mlx.runtime.uris import without_credentials
+
 
 class Disposition(enum.Enum):
     """What a failure asks for."""
@@ -70,6 +72,7 @@ class MlxError(Exception):
         attempt: int | None = None,
         log_tail: Sequence[str] = (),
     ) -> None:
+        what = without_credentials(what)  # a client's text is in many of them
         super().__init__(what)
         self.what = what
         self.where = where

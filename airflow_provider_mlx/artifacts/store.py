@@ -274,7 +274,7 @@ def _answers(uri: str) -> Iterator[None]:
         raise FileExistsError(uri) from error
     except FileNotFoundError:
         raise
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
         raise JobMisconfigured(
             f"the artifact store refuses access to {uri}",
             remedy="check the permissions of the connection that the stack's `artifacts: conn_id` names: "

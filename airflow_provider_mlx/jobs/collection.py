@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_mlx.exceptions import ResultMissing
 from airflow_provider_mlx.runtime.protocol import RESULT_FILE
@@ -12,6 +13,9 @@ from airflow_provider_mlx.runtime.uris import is_within, join
 from airflow_provider_mlx.runtime.values import ArtifactReference
 
 from .ledger import AttemptLedger, AttemptRecord
+
+INLINE_LIMIT: Final = 4 * 1024 * 1024
+"""Of one value that goes into Airflow's database: far above what `[mlx] inline_kilobytes` should say."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ def _output(name: str, value: Mapping[str, Any], ledger: AttemptLedger) -> Colle
     inline = value.get("inline", False)
     if not isinstance(inline, bool):
         raise TypeError(f"output `{name}`: `inline` is {inline!r}")
+    if inline and len(json.dumps(value.get("value"))) > INLINE_LIMIT:
+        raise ValueError(f"output `{name}` is larger than {INLINE_LIMIT} bytes and claims to be inline")
     return CollectedOutput(reference, inline, value.get("value") if inline else None)
 
 

@@ -67,7 +67,7 @@ def _check_producer(reference: ArtifactReference, store: ObjectStore, root: str)
         known = {
             (item["artifact"] or {}).get("uri"): (item["artifact"] or {}).get("sha256") for item in outputs.values()
         }
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
         raise ArtifactError(f"{result_uri} cannot be read: {error}") from error
     if known.get(reference.uri) != reference.sha256:
         raise ArtifactError(

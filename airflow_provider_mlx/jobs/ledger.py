@@ -202,6 +202,10 @@ class AttemptLedger:
         """``error.json``, or ``None``."""
         return self._checked(ERROR_FILE)
 
+    def has_outcome(self) -> bool:
+        """Whether there is a result or an error, whoever wrote it."""
+        return any(self._store.facts(join(self.uri, name)) is not None for name in (RESULT_FILE, ERROR_FILE))
+
     def claim(self, *, try_number: int, max_tries: int, ti_id: str, result_sha256: str, now: datetime) -> None:
         """
         Record that a try took the result; a later try may take it again if that one died.
@@ -258,8 +262,8 @@ class AttemptLedger:
             return None
         self.sha256_read[name] = hashlib.sha256(data).hexdigest()
         try:
-            value = json.loads(data)
-        except ValueError as error:
+            value = json.loads(data, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
             raise _corrupt(uri, str(error)) from error
         if not isinstance(value, dict):
             raise _corrupt(uri, "it is not a JSON object")
@@ -289,6 +293,11 @@ class Ledger:
 def utc_now() -> datetime:
     """The clock of the loops; what decides takes the time as an argument."""
     return datetime.now(UTC)
+
+
+def _no_number(word: str) -> None:
+    """JSON has no ``NaN``: it would go into XCom, where a database refuses it."""
+    raise ValueError(f"{word} is no JSON")
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from airflow_provider_mlx.runtime.lines import parse_line
 
 TAIL_LINES: Final = 20
 _LINE_LIMIT: Final = 16 * 1024
+HEAD_BYTES: Final = 64 * 1024 * 1024
+TAIL_BYTES: Final = 16 * 1024 * 1024
+SHOWN_BYTES: Final = 64 * 1024 * 1024
+_THE_REST: Final = "the rest is not shown; `log.txt` in the attempt's folder has its beginning and its end"
 
 # Terminal escapes (ECMA-48, in both spellings) and other control characters, except tab: the log page and a terminal
 # show them as commands.
@@ -37,7 +42,8 @@ class JobLog:
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.lines = 0
         """How many lines of text there were."""
-        self._whole = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._shown = ShownBytes()
+        self._kept = _KeptLog()
 
     def add(self, lines: Iterable[str]) -> None:
         """Show and keep further lines."""
@@ -47,9 +53,9 @@ class JobLog:
                 continue
             self.lines += 1
             self._tail.append(text)
-            self._whole.write(text + "\n")
-            if self.lines > self._shown_lines:
-                self._show(text)
+            self._kept.write(text)
+            if self.lines > self._shown_lines and (shown := self._shown.cut(text)) is not None:
+                self._show(shown)
 
     @property
     def tail(self) -> tuple[str, ...]:
@@ -57,17 +63,69 @@ class JobLog:
         return tuple(self._tail)
 
     def save(self, keep: Callable[[Path], None]) -> None:
-        """Hand the whole log over as a file."""
-        with tempfile.NamedTemporaryFile("w", suffix=".log", encoding="utf-8") as file:
-            self._whole.seek(0)
-            while chunk := self._whole.read(1024 * 1024):
-                file.write(chunk)
+        """Hand the log over as a file: whole, or its two ends if it is larger than :data:`HEAD_BYTES`."""
+        with tempfile.NamedTemporaryFile("wb", suffix=".log") as file:
+            self._kept.copy(file)
             file.flush()
             keep(Path(file.name))
 
     def close(self) -> None:
-        """Free the log's temporary file."""
-        self._whole.close()
+        """Free the log's temporary files."""
+        self._kept.close()
+
+
+class ShownBytes:
+    """Bounds what of a job's log goes into the task's log: Airflow keeps that, and a job may print for ever."""
+
+    def __init__(self) -> None:
+        self._left = SHOWN_BYTES
+
+    def cut(self, text: str) -> str | None:
+        """The line, or a last word about why no more follow, or ``None``."""
+        if self._left < 0:
+            return None
+        self._left -= len(text) + 1
+        return text if self._left >= 0 else f"mlx: more than {SHOWN_BYTES:,} bytes of log: {_THE_REST}"
+
+
+class _KeptLog:
+    """The first :data:`HEAD_BYTES` of a text and the last :data:`TAIL_BYTES` or more, on disk."""
+
+    def __init__(self) -> None:
+        self._head: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._tails: list[IO[bytes]] = []
+        self._left_out = 0
+
+    def write(self, line: str) -> None:
+        data = (line + "\n").encode(errors="replace")
+        if not self._tails and self._head.tell() + len(data) <= HEAD_BYTES:
+            self._head.write(data)
+            return
+        if not self._tails or self._tails[-1].tell() >= TAIL_BYTES:
+            self._tails.append(tempfile.TemporaryFile())  # noqa: SIM115
+        if len(self._tails) > 2:
+            oldest = self._tails.pop(0)
+            self._left_out += oldest.tell()
+            oldest.close()
+        self._tails[-1].write(data)
+
+    def copy(self, file: IO[bytes]) -> None:
+        _copy(self._head, file)
+        if self._left_out:
+            file.write(f"… {self._left_out:,} bytes are left out here …\n".encode())
+        for tail in self._tails:
+            _copy(tail, file)
+
+    def close(self) -> None:
+        for file in (self._head, *self._tails):
+            file.close()
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    end = source.tell()
+    source.seek(0)
+    shutil.copyfileobj(source, target)
+    source.seek(end)
 
 
 def readable(line: str, nonce: str) -> str | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from airflow_provider_mlx.backends.base import JobHandle
-from airflow_provider_mlx.exceptions import JobCancelled
+from airflow_provider_mlx.exceptions import ArtifactError, JobCancelled
 
 from .attempt import ActiveAttempt, check_request
 from .current_try import CurrentTry
@@ -89,8 +89,15 @@ class Submission:
         current, planned = self._current, plan(number, target)
         ledger = current.ledger.attempt(number)
         current.patiently("upload the code", planned.upload)
+        forged = current.patiently("read the ledger", ledger.has_outcome)  # before anybody has taken the number
         if not current.patiently("write the ledger", lambda: ledger.take(planned.context)):
             raise NumberTaken(number)
+        if forged:
+            raise ArtifactError(
+                f"attempt {number} has a result or an error before its job was submitted", where=ledger.uri,
+                job=str(current.ledger.identity),
+                remedy="somebody wrote to the artifact root; look at who may write there, and clear the task",
+            )  # fmt: skip
         record = planned.record(
             facts=current.facts, started_at=current.ports.now(), deadline=deadline, preemptions_left=preemptions
         )

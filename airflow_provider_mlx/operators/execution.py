@@ -14,6 +14,7 @@ from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
 from airflow_provider_mlx.backends.base import Backend
 from airflow_provider_mlx.backends.registry import backend_class
+from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.jobs.collection import Collected
 from airflow_provider_mlx.jobs.inputs import check_inputs
 from airflow_provider_mlx.jobs.ledger import AttemptRecord, Ledger
@@ -23,6 +24,7 @@ from airflow_provider_mlx.lineage.provider import SPOOL_FOLDER, step_lineage
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.settings import read_settings
 from airflow_provider_mlx.stacks import ResolvedStep, Stacks, StepChoice, resolve_target
+from airflow_provider_mlx.step.credentials import requirement_problems
 from airflow_provider_mlx.step.definition import StepDefinition
 from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.triggers.order import WatchEvent, Word
@@ -181,6 +183,7 @@ def definition_of(operator: MlxStepOperator, context: Mapping[str, Any], root: s
     :param root: the DAG bundle's folder.
     :raises InvalidStep: the code or an argument cannot travel.
     """
+    refuse_kept_secrets(operator)
     payload = operator.shipped_payload(dag_file=context["dag"].fileloc, root=root)
     args, kwargs = operator.call_arguments(context)
     return StepDefinition(
@@ -189,6 +192,30 @@ def definition_of(operator: MlxStepOperator, context: Mapping[str, Any], root: s
         replace=tuple(operator.replace), secrets=operator.secrets, multiple_outputs=bool(operator.multiple_outputs),
         return_type=payload.return_type, origin=payload.origin, warnings=payload.warnings,
     )  # fmt: skip
+
+
+KEPT = ("requirements", "env", "argv", "command", "image", "overrides", "entrypoint", "script", "step_resources")
+"""Fields that are written to the ledger and to the job's request, as rendered."""
+
+
+def refuse_kept_secrets(operator: MlxStepOperator) -> None:
+    """
+    Refuse a secret where it would be kept.
+
+    :raises InvalidStep: a field holds a value that Airflow masks, or a requirement a login.
+    """
+    problems = [
+        Problem(
+            "its value is a secret that Airflow masks, and it is written to the artifact root and to the job's request",
+            'name it under `secrets={"ENV_NAME": "logical-name"}` and map the name in the stack',
+            field=name,
+        )
+        for name in KEPT
+        if is_masked(getattr(operator, name, None))
+    ]
+    problems += requirement_problems(operator.requirements)
+    if problems:
+        raise InvalidStep("the step holds secrets that would be kept", problems)
 
 
 def operator_command(operator: MlxStepOperator) -> tuple[str, ...] | None:
@@ -209,5 +236,5 @@ def is_masked(value: Any) -> bool:
     if isinstance(value, str):
         return bool(redact(value) != value)
     if isinstance(value, Mapping):
-        return any(is_masked(item) for item in value.values())
+        return any(is_masked(item) for pair in value.items() for item in pair)
     return isinstance(value, (list, tuple)) and any(is_masked(item) for item in value)

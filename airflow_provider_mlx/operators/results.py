@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from airflow_provider_mlx.exceptions import InvalidStep
+from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep
 from airflow_provider_mlx.jobs.collection import Collected, CollectedOutput
 
 ARTIFACTS_KEY: Final = "mlx_artifacts"
@@ -41,13 +41,34 @@ def push_results(collected: Collected, ti: Any, *, mapped_over: bool, multiple_o
             remedy="return a dict with text keys, or leave `multiple_outputs` out",
         )
     references = {name: item.artifact.to_wire() for name, item in collected.outputs.items() if item.artifact}
+    _refuse_airflows(references, dict(collected.metrics), None if output.artifact else output.value)
     if references:
         ti.xcom_push(key=ARTIFACTS_KEY, value=references)
     if collected.metrics:
         ti.xcom_push(key=METRICS_KEY, value=dict(collected.metrics))
-    if output.inline:
+    if output.inline and not (output.artifact and _is_airflows(output.value)):
         return output.value
     return output.artifact.to_wire() if output.artifact else None
+
+
+_MARKS: Final = frozenset({"__classname__", "__id__", "__type", "__var", "__data__", "__version__"})
+
+
+def _is_airflows(value: Any) -> bool:
+    """Whether Airflow would take something in a plain value for an object of its own when it reads the XCom."""
+    if isinstance(value, Mapping):
+        return not _MARKS.isdisjoint(value) or any(map(_is_airflows, value.values()))
+    return isinstance(value, list) and any(map(_is_airflows, value))
+
+
+def _refuse_airflows(*pushed: Any) -> None:
+    """Refuse what only a forged result holds: the runtime writes no such names, and a value has an artifact."""
+    if any(map(_is_airflows, pushed)):
+        raise ArtifactError(
+            "the result holds names by which Airflow would make objects of plain JSON "
+            f"({', '.join(sorted(_MARKS))}), and was not pushed",
+            remedy="rename them in the step; if it has none, somebody wrote to the artifact root",
+        )
 
 
 def _not_inline(output: CollectedOutput, *, mapped_over: bool) -> InvalidStep:

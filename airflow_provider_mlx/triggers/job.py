@@ -24,7 +24,7 @@ from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError
 from airflow_provider_mlx.jobs.decision import KillDecision, Watch, on_lost_interest, while_watching
 from airflow_provider_mlx.jobs.ledger import AttemptLedger, LogShown, utc_now
-from airflow_provider_mlx.jobs.logs import readable
+from airflow_provider_mlx.jobs.logs import ShownBytes, readable
 from airflow_provider_mlx.jobs.orphans import stop_if_active
 from airflow_provider_mlx.version_compat import state_of_task
 
@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 LOG_SECONDS: Final = 2.0
 """How often a trigger asks for new lines while the job runs."""
+LINES_AT_ONCE: Final = 500
+"""How many lines are shown before other triggers have their turn: a chunk may hold a quarter of a million."""
 SAVE_SECONDS: Final = 10.0
 """How often it notes how far it got: after the loss of a triggerer at most that much repeats."""
 BUG_SECONDS: Final = 60.0
@@ -155,6 +157,7 @@ class _Watch:
         self._cursor, self._lines = order.cursor, order.shown_lines
         self._saved_at = asyncio.get_running_loop().time()
         self._limits = order.limits
+        self._shown = ShownBytes()
         self._saved: LogShown | None = None
         self._said = ""
         self._store: ObjectStore | None = None
@@ -209,11 +212,14 @@ class _Watch:
             chunk = await watcher.read(lambda backend: backend.read_log(handle, cursor))
         except MlxError:  # what cannot be read now may be read next time, and a worker reads it all at the end
             return
-        for line in chunk.lines:
+        for number, line in enumerate(chunk.lines, start=1):
             text = readable(line, self._order.nonce)
             if text is not None:
                 self._lines += 1
-                self._log.info("%s", text)
+                if (shown := self._shown.cut(text)) is not None:
+                    self._log.info("%s", shown)
+            if number % LINES_AT_ONCE == 0:
+                await asyncio.sleep(0)
         self._cursor = chunk.cursor
         if asyncio.get_running_loop().time() - self._saved_at >= SAVE_SECONDS:
             await self._save()

@@ -239,7 +239,7 @@ def test_three_hundred_megabytes_do_not_fill_the_triggerer(scene, monkeypatch):
     trigger, log, memory = flooded(scene, monkeypatch, "lines", 300)
     event, stalled = asyncio.run(watched(trigger))
     assert event["word"] == "finished"
-    assert log.count >= 290 * 1024
+    assert 50 * 1024 < log.count < 70 * 1024, "of lines of a kilobyte, what Airflow keeps of it is bounded"
     assert memory.grown_mib < 100
     assert stalled < 0.5
 
@@ -248,7 +248,7 @@ def test_three_hundred_megabytes_do_not_fill_the_triggerer(scene, monkeypatch):
     "kind",
     [
         "one line", "escapes", "forged",
-        pytest.param("empty lines", marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason="a chunk's lines are shown without a pause")),
+        "empty lines",
     ],
 )  # fmt: skip
 def test_no_output_holds_up_the_triggerers_loop(kind, scene, monkeypatch):
@@ -276,7 +276,8 @@ def test_two_hundred_megabytes_do_not_fill_the_worker():
     log.save(lambda file: sizes.append(file.stat().st_size))
     memory.look()
     log.close()
-    assert sizes == [200 * MIB]
+    assert 80 * MIB <= sizes[0] <= 97 * MIB, "the beginning and the end are kept"
+    assert 50 * 1024 < count < 70 * 1024
     assert memory.grown_mib < 100
 
 

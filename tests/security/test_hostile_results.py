@@ -125,18 +125,12 @@ def test_a_malformed_result_is_one_clear_error(text, place):
         pytest.param(lambda: '{"a":' * 100_000 + "1" + "}" * 100_000, id="nested and whole"),
     ],
 )
-@pytest.mark.xfail(raises=RecursionError, strict=True, reason="the ledger's reader does not know this error of json")
 def test_a_deeply_nested_result_is_one_clear_error(make, place):
     place.write("result.json", make())
     with pytest.raises(ResultMissing):
         place.collect()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(AssertionError, AttributeError, TypeError, pytest.fail.Exception),
-    reason="the ledger's reader takes Python's own spelling of what JSON does not have",
-)
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 def test_what_is_no_json_is_no_result(value, place):
     """It would go into XCom, and a database that stores JSON refuses it there."""
@@ -145,11 +139,6 @@ def test_what_is_no_json_is_no_result(value, place):
         place.collect()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(AssertionError, AttributeError, TypeError, pytest.fail.Exception),
-    reason="Airflow's side does not hold a result to the limit that it gave",
-)
 def test_a_job_does_not_decide_how_much_goes_into_xcom(place):
     place.write(
         "result.json",
@@ -310,11 +299,6 @@ def test_a_step_that_writes_its_result_itself_wins_over_the_runtime(load, execut
     assert json.loads(file.read_text())["outputs"]["return_value"]["value"] == "first"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(AssertionError, AttributeError, TypeError, pytest.fail.Exception),
-    reason="a result that is there before its job was submitted counts as that job's",
-)
 def test_a_result_that_was_there_before_the_job_is_not_the_jobs(load, execute, airflow_home):
     """A step that ran before, or a bucket's writer, leaves a result where a later step of the run will look for its own."""
     body = "@task.mlx\ndef step():\n    return 'honest'\nstep()"
@@ -359,11 +343,6 @@ AIRFLOWS_OWN = {
 }
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(AssertionError, AttributeError, TypeError, pytest.fail.Exception),
-    reason="Airflow reads its own marks in a job's plain JSON",
-)
 @pytest.mark.parametrize("value", AIRFLOWS_OWN.values(), ids=AIRFLOWS_OWN.keys())
 def test_a_jobs_json_makes_no_object_in_airflow(value, load, execute):
     """A downstream task that pulls the result gets what the step returned: a dict, or a reference to it."""

@@ -261,9 +261,6 @@ def test_a_refused_connection_is_named_and_not_shown(canaries, remote_backend, t
     assert canaries.found_in({"the error": refused.value}) == []
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="httpx repeats a header that it refuses, and the fake repeats httpx"
-)
 def test_a_password_that_no_header_can_hold_is_not_shown(canaries, tmp_path):
     """Pasted with its line end, as it happens."""
     password = canaries.plant("password")
@@ -325,7 +322,6 @@ def _says(text: str):
     return find
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="what a backend's client says is shown as it is")
 @pytest.mark.parametrize("said", SAID)
 def test_the_text_of_a_backends_client_is_cleaned(said, canaries, scene, monkeypatch):
     """A third party's backend may put its client's text into its error; it goes into the task's log."""

@@ -202,7 +202,7 @@ class RemoteBackend(Backend):
         try:
             answer = self._connected().request(method, path, json=body, timeout=timeout)
         except httpx.HTTPError as error:
-            raise BackendUnavailable(f"no answer from `{self.name}`: {type(error).__name__}: {error}") from error
+            raise BackendUnavailable(f"no answer from `{self.name}`: {type(error).__name__}: {error}") from None
         code = answer.status_code
         if code in definite:
             return answer

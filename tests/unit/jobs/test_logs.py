@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from airflow_provider_mlx.jobs import logs
 from airflow_provider_mlx.jobs.logs import JobLog, harmless
 from airflow_provider_mlx.runtime.lines import LineWriter
 
@@ -90,3 +91,21 @@ def test_a_lone_surrogate_does_not_break_the_log(log):
     log.add(["a\udcffb", json.dumps("ü")])
     log.save(lambda file: None)
     assert log.shown[0] == "a\udcffb"
+
+
+def test_a_log_without_end_keeps_its_beginning_and_its_end(monkeypatch, tmp_path):
+    monkeypatch.setattr(logs, "HEAD_BYTES", 1000)
+    monkeypatch.setattr(logs, "TAIL_BYTES", 500)
+    monkeypatch.setattr(logs, "SHOWN_BYTES", 300)
+    shown, kept = [], []
+    log = logs.JobLog(nonce="n", show=shown.append)
+    log.add(f"line {number:04}" for number in range(1000))
+    log.save(lambda file: kept.append(file.read_text().splitlines()))
+    log.close()
+    lines = kept[0]
+    assert lines[:100] == [f"line {number:04}" for number in range(100)]
+    assert lines[-50:] == [f"line {number:04}" for number in range(950, 1000)]
+    assert sum("bytes are left out here" in line for line in lines) == 1
+    assert shown[-1].startswith("mlx: more than 300 bytes of log: the rest is not shown")
+    assert len(shown) == 31
+    assert log.lines == 1000
