@@ -45,7 +45,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "deferrable": {
         "description": "Whether a step that takes longer than a few seconds leaves its worker slot and waits in the "
         "triggerer; a step's own `deferrable=` comes first. Steps on `local` never leave: their job belongs to the "
-        "slot. (Airflow's `[operators] default_deferrable` is not read: its default cannot be told from a choice.)",
+        "slot. Airflow's `[operators] default_deferrable` is not read: its default cannot be told from a choice.",
         "type": "boolean", "default": "true", "example": "false",
     },
     "inline_kilobytes": {
