@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class Standalone:
             **(env or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._login: dict[str, str] = {}
 
     @property
     def log(self) -> Path:
@@ -112,11 +114,19 @@ class Standalone:
         request = urllib.request.Request(  # noqa: S310  (always http://localhost)
             f"{self.url}/api/v2/{path}",
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", **self._login},
             method=method or ("GET" if body is None else "POST"),
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.UNAUTHORIZED or self._login:
+                raise
+        # Airflow 3.1 wants a token of whoever may do everything, too.
+        with urllib.request.urlopen(f"{self.url}/auth/token", timeout=60) as answer:  # noqa: S310
+            self._login = {"Authorization": f"Bearer {json.load(answer)['access_token']}"}
+        return self.ask(path, body, method=method)
 
     def wait_for_dag(self, dag_id: str, *, seconds: float = 120) -> None:
         """
