@@ -123,7 +123,7 @@ class Arriving:
             state=state,
             # What a superseded attempt wrote does not matter: a corrupt file cannot keep a clear from working.
             ledger=LedgerSays.NOTHING if cleared or stop_requested else ledger_says(current, latest),
-            submitted=handle is not None,
+            submitted=handle is not None or found is not None,  # a backend may know of a job that it has lost
             stop_requested=stop_requested,
             cleared=cleared,
             stopping=bool(found and found.status.stopping),

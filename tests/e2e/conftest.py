@@ -13,6 +13,7 @@ import pytest
 
 from demo.standalone import Standalone
 from tests.e2e.harness import DAGS, DEMO, EXAMPLES, Environment, Home, Lab, processes_about
+from tests.greens import unclaimed
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,23 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         time.sleep(0.5)
     for environments in folder.glob("**/local/environments"):
         shutil.rmtree(environments, ignore_errors=True)  # gigabytes, of no use in a report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_green_is_proved(base: Path) -> Iterator[None]:
+    """
+    When all tests are over, no step in any database of the session may be green without a claim that proves it.
+
+    Every home lies in the session's folder, and so does every artifact root: the shared one, or the home's own.
+    """
+    yield
+    roots = [folder for folder in (base / "mlx", *base.glob("*/mlx")) if folder.is_dir()]
+    found = {
+        database.parent.name: greens
+        for database in sorted(base.glob("*/airflow.db"))
+        if (greens := list(unclaimed(database, roots)))
+    }
+    assert not found, f"green without a claim of that try: {found}"
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from .worlds import ORDINARY, World
 T = TypeVar("T")
 
 PARTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
+LOCAL_JOB: Final = "backends/local/launcher.py"
 HEARTBEAT_SECONDS: Final = 20
 """Airflow's default is 300: shortened, so that a lost worker is noticed within a test."""
 
@@ -56,6 +57,7 @@ class Airflow(Standalone):
         self.api_gate = Gate(self.port)
         self.parts = PARTS
         self._world = world
+        self._stopped = False
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._one_at_a_time = threading.Lock()
         self.env |= {
@@ -96,6 +98,16 @@ class Airflow(Standalone):
 
     def start_parts(self, *names: str, seconds: float = 240) -> None:
         """Start some parts; with the scheduler or the API server, wait until both answer."""
+        if "api-server" in names and "scheduler" in names:
+            self._launch(*(name for name in names if name != "scheduler"))
+            until(self._answers, seconds, "the API server answers")  # a worker that starts sooner fails its task
+            self._launch("scheduler")
+        else:
+            self._launch(*names)
+        if {"api-server", "scheduler"} & set(names):
+            until(self._healthy, seconds, "Airflow answers")
+
+    def _launch(self, *names: str) -> None:
         for name in names:
             env = self.env
             if name == "triggerer-2":
@@ -106,12 +118,15 @@ class Airflow(Standalone):
                     [str(self.bin / "airflow"), part, *self._world.options(part)],
                     env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
-        if {"api-server", "scheduler"} & set(names):
-            until(self._healthy, seconds, "Airflow answers")
+
+    def _answers(self) -> bool:
+        with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=5):
+            return True
 
     def processes_of(self, *names: str) -> list[Process]:
-        """Every process of some parts, the workers and tasks under the scheduler included."""
-        return [process for name in names if name in self._running for process in tree(self._running[name].pid)]
+        """Every process of some parts, the workers and tasks under the scheduler included; local jobs are no parts."""
+        running = [self._running[name].pid for name in names if name in self._running]
+        return [process for pid in running for process in tree(pid, without=LOCAL_JOB)]
 
     def end_parts(self, *names: str, number: signal.Signals = signal.SIGKILL, patience: float = 20) -> None:
         """Signal some parts and wait for their end; what is left then is killed."""
@@ -128,17 +143,21 @@ class Airflow(Standalone):
         send_all(known, signal.SIGKILL)
 
     def mend(self) -> None:
-        """Whatever a fault has left away is there again."""
+        """Whatever has gone is there again, as a process supervisor sees to it."""
         self.api_gate.open()
-        self.start_parts(*(part for part in self.parts if part not in self._running))
+        gone = [part for part in self.parts if part not in self._running or self._running[part].poll() is not None]
+        self.end_parts(*gone)
+        self.start_parts(*gone)
 
     def copy_database(self) -> Path:
         """A copy of the database as it is now."""
         copy = self.home / "yesterday.db"
         copy.unlink(missing_ok=True)
-        with contextlib.closing(sqlite3.connect(self.home / "airflow.db", timeout=30)) as database:
-            with contextlib.closing(sqlite3.connect(copy)) as other:
-                database.backup(other)
+        with (
+            contextlib.closing(sqlite3.connect(self.home / "airflow.db", timeout=30)) as database,
+            contextlib.closing(sqlite3.connect(copy)) as other,
+        ):
+            database.backup(other)
         return copy
 
     def restore_database(self, copy: Path) -> None:
@@ -155,7 +174,10 @@ class Airflow(Standalone):
         )  # fmt: skip
 
     def stop(self) -> None:
-        """End everything that belongs to this home."""
+        """End everything that belongs to this home; once."""
+        if self._stopped:
+            return
+        self._stopped = True
         self.api_gate.open()
         self.end_parts(*self._running, number=signal.SIGTERM, patience=8)
         for line in list(processes_about(self.home)):

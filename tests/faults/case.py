@@ -46,7 +46,6 @@ class Case:
         self.final_at = 0.0
         self.wrong: list[str] = []
         self.states_elsewhere: list[str] = []
-        self._at_end: list[Callable[[], object]] = []
         self._workers: set[Process] = set()
 
     # --- its DAG and run ---------------------------------------------------------------------------------------------
@@ -230,19 +229,14 @@ class Case:
         send_all(processes, signal.SIGCONT)
 
     def thaw_held(self) -> None:
-        """Let the process go on that was held at the row's point."""
+        """Let the process go on that was held, or stopped, at the row's point."""
         pid = self.lab.points.held(self.run_id)
         process = find(pid) if pid is not None else None
-        if process is not None:
-            self.thaw(process)
+        self.thaw(*self._workers, *([process] if process is not None else []))
 
     def blame(self, what: str) -> None:
         """Say that something is wrong which the judge cannot see."""
         self.wrong.append(what)
-
-    def at_end(self, act: Callable[[], object]) -> None:
-        """Do this when the case is cleaned up."""
-        self._at_end.append(act)
 
     def mark(self, state: str) -> None:
         """Set the task's state, as a user does."""
@@ -297,8 +291,6 @@ class Case:
         for process in left:
             process.send(signal.SIGCONT)
             process.send(signal.SIGKILL)
-        for act in self._at_end:
-            act()
 
     def _alive(self) -> list[Job]:
         return [job for job in self.jobs() if job.alive()]

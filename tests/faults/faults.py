@@ -18,6 +18,7 @@ Shared = Callable[[Sequence[Case]], None]
 BESIDE_SECONDS = 3.0
 """How long an old try and a new one have each other beside them."""
 OUTAGE_SECONDS = 60.0
+SHORT_OUTAGE_SECONDS = 20.0
 
 # --- a worker is lost --------------------------------------------------------------------------------------------------
 
@@ -58,13 +59,17 @@ def freeze_worker(case: Case) -> None:
 
 
 def freeze_task(case: Case) -> None:
-    """The supervisor is lost, and the task's process wakes up beside the new try with nobody over it."""
+    """
+    The worker's machine hangs, and the task's process wakes up beside the new try with nobody over it.
+
+    The supervisor dies only then: when a stopped process loses its parent, the kernel lets it go on at once.
+    """
     case.reach_point()
-    task, supervisor = case.task_process(), case.supervisor()
-    case.freeze(task)
-    case.kill(supervisor)
+    supervisor, task = _both(case)
+    case.freeze(supervisor, task)
     case.wait_next_try()
     time.sleep(BESIDE_SECONDS)
+    case.kill(supervisor)
     case.thaw(task)
     time.sleep(BESIDE_SECONDS)
     case.release()
@@ -175,21 +180,31 @@ def store_unreachable(case: Case) -> None:
     case.lab.points.reconnect(case.run_id)
 
 
-def airflow_api_unreachable(cases: Sequence[Case]) -> None:
+def airflow_api_unreachable(cases: Sequence[Case], seconds: float = OUTAGE_SECONDS) -> None:
     """No task reaches Airflow's API for a minute; the jobs end meanwhile."""
     gate = cases[0].lab.airflow.api_gate
     gate.shut()
-    _thaw_then_end_within(cases, OUTAGE_SECONDS)
+    _thaw_then_end_within(cases, seconds)
     gate.open()
 
 
-def backend_unreachable(cases: Sequence[Case]) -> None:
+def airflow_api_shortly_unreachable(cases: Sequence[Case]) -> None:
+    """The same for some seconds."""
+    airflow_api_unreachable(cases, SHORT_OUTAGE_SECONDS)
+
+
+def backend_unreachable(cases: Sequence[Case], seconds: float = OUTAGE_SECONDS) -> None:
     """The job server cannot be reached for a minute; the jobs end meanwhile."""
     gate = cases[0].lab.backend_gate
     assert gate is not None
     gate.shut()
-    _thaw_then_end_within(cases, OUTAGE_SECONDS)
+    _thaw_then_end_within(cases, seconds)
     gate.open()
+
+
+def backend_shortly_unreachable(cases: Sequence[Case]) -> None:
+    """The same for some seconds."""
+    backend_unreachable(cases, SHORT_OUTAGE_SECONDS)
 
 
 def airflow_down(cases: Sequence[Case]) -> None:

@@ -46,12 +46,18 @@ def is_stopped(pid: int) -> bool:
     return fields is not None and fields[0] == "T"
 
 
-def tree(pid: int) -> list[Process]:
-    """A process and all its descendants, children after parents."""
+def tree(pid: int, *, without: str) -> list[Process]:
+    """
+    A process and all its descendants, children after parents.
+
+    :param without: processes whose command line holds this text are left out, with all below them.
+    """
     found, todo = [], [pid]
     while todo:
         now = todo.pop(0)
         process = find(now)
+        if without in command_line(now):
+            continue
         if process is not None:
             found.append(process)
         with contextlib.suppress(OSError):
@@ -65,10 +71,17 @@ def titled(title: str) -> Process | None:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
-        with contextlib.suppress(OSError):
-            if title.encode() in (entry / "cmdline").read_bytes().replace(bytes(1), b" "):
-                return find(int(entry.name))
+        if title in command_line(int(entry.name)):
+            return find(int(entry.name))
     return None
+
+
+def command_line(pid: int) -> str:
+    """Its title and arguments; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(bytes(1), b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def send_all(processes: Iterable[Process], number: signal.Signals) -> None:

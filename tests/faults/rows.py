@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from . import faults, obstacles, printed, triggerers, twins
+from . import faults, obstacles, orphaned, printed, teams, triggerers, twins
 from .faults import Fault, Shared
-from .judge import Expect
+from .judge import GONE, Expect
 from .points import HELD_AT, Point
 from .subjects import LOCAL, REMOTE, Subject
+from .worlds import FORGETFUL, ORDINARY, TEAMS, World
 
 RETRY: Final[Mapping[str, Any]] = {"retries": 1}
 
@@ -30,6 +31,9 @@ class Row:
     :param mode: ``sync``, ``deferred``, or empty for both.
     :param where: which systems' jobs it is about.
     :param bounded: the stack's target has a short ``max_runtime``.
+    :param small_disk: the stack's artifact root is a small file system of its own.
+    :param late: its run is started by the shared fault.
+    :param world: which Airflow it needs.
     :param run_seconds: the DAG run's own timeout.
     :param linger: seconds from the point to the fault.
     """
@@ -46,6 +50,9 @@ class Row:
     mode: str = ""
     where: Sequence[str] = (LOCAL, REMOTE)
     bounded: bool = False
+    small_disk: bool = False
+    late: bool = False
+    world: World = ORDINARY
     run_seconds: float | None = None
     linger: float = 0.0
 
@@ -172,6 +179,14 @@ OUTAGES: Final = (
         (Point.BEFORE_SUBMIT, Point.AFTER_HANDLE, Point.RUNNING, Point.BEFORE_CLAIM), "backend unreachable",
         shared=faults.backend_unreachable, expect=Expect(tries=1), where=(REMOTE,), task=NO_RETRY,
     ),
+    Row(
+        "backend unreachable for 20 s while the job runs", shared=faults.backend_shortly_unreachable,
+        expect=Expect(tries=1), where=(REMOTE,), task=NO_RETRY,
+    ),
+    Row(
+        "Airflow's API unreachable for 20 s while the job runs", shared=faults.airflow_api_shortly_unreachable,
+        expect=Expect(tries=6), task={"retries": 5},
+    ),
     *at_points(
         (Point.BEFORE_SUBMIT, Point.AFTER_HANDLE, Point.RUNNING, Point.BEFORE_CLAIM), "Airflow's API unreachable",
         shared=faults.airflow_api_unreachable, expect=Expect(tries=6), task={"retries": 5},
@@ -190,7 +205,7 @@ OBSTACLES: Final = (
     ),
     Row(
         "disk full while the result is written", obstacles.fill_disk, Expect(jobs=1, at_most=2, tries=2),
-        task={**RETRY, "stack": "small"}, before=obstacles.mount_small_disk,
+        before=obstacles.mount_small_disk, small_disk=True,
     ),
 )  # fmt: skip
 
@@ -254,4 +269,43 @@ TWINS: Final = (
     ),
 )  # fmt: skip
 
-ROWS: Final = (*LOST_WORKERS, *DRAINS, *WISHES, *LIMITS, *OUTAGES, *OBSTACLES, *DEFERRALS, *PRINTING, *TWINS)
+REAPED: Final = (
+    Row(
+        "database restored from yesterday, then reap: a run that it knows", shared=orphaned.restored, world=FORGETFUL,
+        expect=ADOPTED,
+    ),
+    Row(
+        "database restored from yesterday, then reap: a run that it lost", shared=orphaned.restored, world=FORGETFUL,
+        expect=Expect(state=GONE, stopped=True), late=True,
+    ),
+    *(
+        row
+        for what, shared in (
+            ("DAG deleted while its step waits", orphaned.deleted),
+            ("DAG deleted while no triggerer lives", orphaned.deleted_without_triggerer),
+        )
+        for row in (
+            Row(f"{what}, then reap: another DAG", shared=shared, expect=Expect(tries=1), mode="deferred", world=FORGETFUL),
+            Row(
+                f"{what}, then reap: this DAG", shared=shared, expect=Expect(state=GONE, stopped=True), mode="deferred",
+                late=True, world=FORGETFUL,
+            ),
+        )
+    ),
+)  # fmt: skip
+"""Each is two rows that happen together: a job that nobody waits for any more is stopped, one beside it is not."""
+
+MULTI_TEAM: Final = (
+    Row(
+        "the triggerer may not read the team's connection", teams.a_worker_watches, Expect(tries=1, said=teams.SAID),
+        mode="deferred", task=NO_RETRY, world=TEAMS,
+    ),
+    Row(
+        "marked failed where the triggerer may not read the team's connection", teams.marked_failed,
+        Expect(state="failed", stopped=True), mode="deferred", task=NO_RETRY, world=TEAMS,
+    ),
+)  # fmt: skip
+
+ROWS: Final = (
+    *LOST_WORKERS, *DRAINS, *WISHES, *LIMITS, *OUTAGES, *OBSTACLES, *DEFERRALS, *PRINTING, *TWINS, *REAPED, *MULTI_TEAM,
+)  # fmt: skip

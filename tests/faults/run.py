@@ -24,10 +24,12 @@ from .judge import judge
 from .lab import Lab
 from .records import read_ledger
 from .rows import ROWS, Row
-from .subjects import REMOTE, SUBJECTS
+from .subjects import REMOTE, SUBJECTS, Subject
 from .table import Outcome, append, markdown
 
 LOG_LINES = 60
+GREENS = "every green stands on a claim"
+Tell = Callable[[Outcome], None]
 
 
 class Running:
@@ -45,6 +47,10 @@ class Running:
             except Exception as error:
                 traceback.print_exc()
                 self._broken = error
+
+    def broke(self, error: Exception) -> None:
+        """Something that was for all cases went wrong."""
+        self._broken = self._broken or error
 
     @property
     def goes_on(self) -> bool:
@@ -82,15 +88,28 @@ def run_together(cases: Sequence[Case], *, at_once: int) -> list[Outcome]:
     """Cases with one fault for all of them: they come to their points, it happens, they go on."""
     known = [Running(case) for case in cases]
     with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda running: (running.step(Case.start), running.step(Case.reach_point)), known))
-    ready = [running.case for running in known if running.goes_on]
-    for case in ready:
-        case.strike()
+        first = [running for running in known if not running.case.row.late]
+        list(pool.map(lambda running: (running.step(Case.start), running.step(Case.reach_point)), first))
+    ready = [running for running in known if running.goes_on]
+    for running in ready:
+        running.case.strike()
     if ready:
-        assert ready[0].row.shared is not None
-        ready[0].row.shared(ready)
+        _break_together(ready)
     with ThreadPoolExecutor(len(known)) as pool:
         return list(pool.map(Running.outcome, known))
+
+
+def _break_together(ready: Sequence[Running]) -> None:
+    cases = [running.case for running in ready]
+    shared = cases[0].row.shared
+    assert shared is not None
+    try:
+        shared(cases)
+    except Exception as error:
+        traceback.print_exc()
+        for running in ready:
+            running.broke(error)
+        cases[0].lab.mend()
 
 
 def evidence_of(case: Case) -> dict[str, object]:
@@ -102,7 +121,7 @@ def evidence_of(case: Case) -> dict[str, object]:
     }
 
 
-def run_cases(cases: Iterable[Case], tell: Callable[[Outcome], None], *, at_once: int) -> list[Outcome]:
+def run_cases(cases: Iterable[Case], tell: Tell, *, at_once: int) -> list[Outcome]:
     """Cases whose fault is their own run beside each other, then those that share one, fault after fault."""
     outcomes: list[Outcome] = []
 
@@ -120,6 +139,22 @@ def run_cases(cases: Iterable[Case], tell: Callable[[Outcome], None], *, at_once
     for together in shared.values():
         for outcome in run_together(together, at_once=at_once):
             take(outcome)
+    return outcomes
+
+
+def run_lab(lab: Lab, rows: Sequence[Row], subjects: Sequence[Subject], tell: Tell, *, at_once: int) -> list[Outcome]:
+    """All cases of one Airflow; when they are over, no green may be left that nothing proves."""
+    try:
+        cases = lab.cases(rows, subjects)
+        lab.start()
+        outcomes = run_cases(cases, tell, at_once=at_once)
+        lab.airflow.stop()
+        unproved = lab.greens_without_proof(cases)
+    finally:
+        lab.stop()
+    if unproved:
+        outcomes.append(Outcome(GREENS, lab.world.name, None, tuple(unproved)))
+        tell(outcomes[-1])
     return outcomes
 
 
@@ -149,14 +184,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     subjects = [SUBJECTS[name] for name in given.subjects.split(",")]
     with tempfile.TemporaryDirectory(prefix="mlx-faults-", ignore_cleanup_errors=True) as scratch:
-        lab = Lab(
-            given.keep or Path(scratch) / "lab",
-            environment=Environment(given.environment), tree=given.tree,
-            with_remote=any(subject.where == REMOTE for subject in subjects),
-        )  # fmt: skip
+        labs: list[Lab] = []
 
         def end(*_: object) -> None:
-            lab.stop()
+            for lab in labs[-1:]:
+                lab.stop()
             os._exit(143)  # threads that still wait for something must not keep this process
 
         signal.signal(signal.SIGTERM, end)
@@ -167,14 +199,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             if given.out:
                 append(given.out, outcome)
 
-        try:
-            cases = lab.cases(rows, subjects)
-            lab.start()
-            outcomes = run_cases(cases, tell, at_once=given.at_once)
-        finally:
-            lab.stop()
+        outcomes: list[Outcome] = []
+        for world in dict.fromkeys(row.world for row in rows):
+            here = [row for row in rows if row.world == world and any(row.is_for(subject) for subject in subjects)]
+            if not here:
+                continue
+            labs.append(Lab(
+                (given.keep or Path(scratch)) / world.name,
+                environment=Environment(given.environment), tree=given.tree,
+                with_remote=any(subject.where == REMOTE for subject in subjects), world=world,
+            ))  # fmt: skip
+            outcomes += run_lab(labs[-1], here, subjects, tell, at_once=given.at_once)
     order = {row.name: number for number, row in enumerate(rows)}
-    table = markdown(sorted(outcomes, key=lambda outcome: (order[outcome.row], outcome.subject)))
+    table = markdown(sorted(outcomes, key=lambda outcome: (order.get(outcome.row, len(order)), outcome.subject)))
     print(table)
     if given.out:
         given.out.with_suffix(".md").write_text(table)

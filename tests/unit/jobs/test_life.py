@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_mlx.backends.base import JobStatus, State
 from airflow_provider_mlx.exceptions import (
     BackendUnavailable,
     CapacityUnavailable,
@@ -137,6 +138,20 @@ def test_died_between_record_and_submission_the_same_attempt_is_submitted(world)
     assert world.created == []
     assert result_of(world.life(try_number=2).run()) == 42
     assert world.created == [1]
+
+
+def test_died_before_the_handle_and_the_job_is_known_to_be_lost_a_new_attempt_runs_in_the_same_try(world, monkeypatch):
+    world.store.on("create", "attempt-1/handle.json", die)
+    run_to_death(world.life())
+    backend, find = world.cluster.backend_class, world.cluster.backend_class.find
+
+    def lost(self, name, location=None):
+        found = find(self, name, location)
+        return replace(found, status=JobStatus(State.ABSENT, "the process is gone")) if name == world.job(1) else found
+
+    monkeypatch.setattr(backend, "find", lost)
+    assert result_of(world.life(try_number=2, tries_left=False).run()) == 42
+    assert world.created == [1, 2]
 
 
 def test_died_after_the_submission_before_the_handle_the_job_is_adopted(world):
