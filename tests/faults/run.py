@@ -28,6 +28,8 @@ from .subjects import REMOTE, SUBJECTS, Subject
 from .table import Outcome, append, markdown
 
 LOG_LINES = 60
+TOGETHER = 8
+"""So many cases of one shared fault at a time: each may hold a worker at its point, and Airflow has twelve."""
 GREENS = "every green stands on a claim"
 Tell = Callable[[Outcome], None]
 
@@ -137,8 +139,9 @@ def run_cases(cases: Iterable[Case], tell: Tell, *, at_once: int) -> list[Outcom
         if case.row.shared is not None:
             shared.setdefault(case.row.shared, []).append(case)
     for together in shared.values():
-        for outcome in run_together(together, at_once=at_once):
-            take(outcome)
+        for first in range(0, len(together), TOGETHER):
+            for outcome in run_together(together[first : first + TOGETHER], at_once=at_once):
+                take(outcome)
     return outcomes
 
 

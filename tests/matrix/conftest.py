@@ -33,7 +33,9 @@ def version(request: pytest.FixtureRequest) -> Version:
 @pytest.fixture(scope="session")
 def environment(version: Version) -> Environment:
     """Its virtual environment."""
-    assert (version.folder / "bin" / "airflow").exists(), f"build it first: python -m tests.matrix.versions build {version.name}"
+    assert (version.folder / "bin" / "airflow").exists(), (
+        f"build it first: python -m tests.matrix.versions build {version.name}"
+    )
     return Environment(f"matrix/{version.name}")
 
 
@@ -66,7 +68,11 @@ def drive(tmp_path_factory: pytest.TempPathFactory, environment: Environment, da
 
 @pytest.fixture(scope="session")
 def lab(
-    version: Version, environment: Environment, dags: Path, server: RemoteServer, tmp_path_factory: pytest.TempPathFactory
+    version: Version,
+    environment: Environment,
+    dags: Path,
+    server: RemoteServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Lab]:
     """A scheduler, a worker and a triggerer of this version."""
     if not version.has_triggers_that_keep_promises:

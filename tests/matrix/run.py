@@ -37,7 +37,9 @@ def main(names: list[str]) -> int:
         passed, said = run(version)
         failed += not passed
         took = time.monotonic() - began
-        print(f"{version.name:14} Airflow {version.airflow:8} Python {version.python:5} {said} · {took:.0f} s", flush=True)
+        print(
+            f"{version.name:14} Airflow {version.airflow:8} Python {version.python:5} {said} · {took:.0f} s", flush=True
+        )
     return 1 if failed else 0
 
 

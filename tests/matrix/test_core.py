@@ -38,7 +38,10 @@ def test_the_package_imports_and_its_versions_agree(environment: Environment) ->
     import subprocess
 
     done = subprocess.run(
-        [environment.bin / "python", "-m", "airflow_provider_mlx", "--help"], capture_output=True, text=True, check=False
+        [environment.bin / "python", "-m", "airflow_provider_mlx", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -95,7 +98,5 @@ def test_a_step_cleared_while_it_waits_is_stopped_and_runs_again(lab: Lab, serve
 def test_a_step_marked_failed_while_it_runs_is_stopped(lab: Lab, server: RemoteServer) -> None:
     run = far_away(lab, 120)
     wait_until("submitted", lambda: server.record().created(run_id=run.run_id))
-    lab.airflow.ask(
-        f"dags/far_away/dagRuns/{run.run_id}/taskInstances/wait", {"new_state": "failed"}, method="PATCH"
-    )
+    lab.airflow.ask(f"dags/far_away/dagRuns/{run.run_id}/taskInstances/wait", {"new_state": "failed"}, method="PATCH")
     wait_until("the job is stopped", lambda: stopped(server, run))
