@@ -62,6 +62,6 @@ def proofs(root: Path) -> Iterator[tuple[str, str, str, int, int]]:
             continue
         said = json.loads(claim.read_bytes())
         data = result.read_bytes()
-        if said["result_sha256"] == hashlib.sha256(data).hexdigest():
+        if said.get("result_sha256") == hashlib.sha256(data).hexdigest():
             step = json.loads(data)["step"]
             yield step["dag_id"], step["run_id"], step["task_id"], step["map_index"], said["try_number"]
