@@ -48,7 +48,7 @@ VERSIONS: Final = (
     Version("2.11-py312", "2.11.2", "3.12"),
     Version("3.0-py311", "3.0.6", also=("fastapi<0.117", "pyjwt<2.11")),
     Version("3.1-py312", "3.1.8", "3.12"),
-    Version("3.2-py312", "3.2.2", "3.12"),
+    Version("3.2-py312", "3.2.2", "3.12", also=("fastapi<0.140",)),
     Version("3.3-py312", "3.3.2", "3.12"),
     Version("3.3-py313", "3.3.2", "3.13"),
     Version("lowest-py311", "2.11.0", lowest=True),
