@@ -32,6 +32,9 @@ class Version:
     also: tuple[str, ...] = ()
     """What this Airflow's constraints hold back and its metadata does not: newer ones break it."""
 
+    as_of: str = ""
+    """Resolved as on this day, as a deployment of that time is: what has come out since breaks this Airflow itself."""
+
     @property
     def folder(self) -> Path:
         """The virtual environment."""
@@ -48,7 +51,7 @@ VERSIONS: Final = (
     Version("2.11-py312", "2.11.2", "3.12"),
     Version("3.0-py311", "3.0.6", also=("fastapi<0.117", "pyjwt<2.11")),
     Version("3.1-py312", "3.1.8", "3.12"),
-    Version("3.2-py312", "3.2.2", "3.12", also=("fastapi<0.140",)),
+    Version("3.2-py312", "3.2.2", "3.12", as_of="2026-06-15"),
     Version("3.3-py312", "3.3.2", "3.12"),
     Version("3.3-py313", "3.3.2", "3.13"),
     Version("lowest-py311", "2.11.0", lowest=True),
@@ -63,6 +66,7 @@ def build(version: Version) -> None:
     wanted = [f"apache-airflow=={version.airflow}", str(ROOT), *version.also]
     if version.lowest:
         wanted = [str(ROOT), "--resolution", "lowest-direct"]
+    wanted += ["--exclude-newer", version.as_of] if version.as_of else []
     run(
         uv, "pip", "install", "-q", "--python", version.folder, "--compile-bytecode",
         "--reinstall-package", "airflow-provider-mlx", *wanted,
