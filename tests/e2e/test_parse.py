@@ -31,7 +31,8 @@ def test_all_examples_parse(probes: list[Mapping[str, Any]]) -> None:
     for probe in probes:
         assert probe["errors"] == {}
         assert set(probe["hashes"]) == {
-            "digits_quality_gate", "hyperparameters", "mixed_tasks", "script_step", "switch_stack", "hybrid_targets",
+            "digits_quality_gate", "hyperparameters", "mixed_tasks", "mlx_maintenance", "script_step", "switch_stack",
+            "hybrid_targets",
         }  # fmt: skip
 
 
