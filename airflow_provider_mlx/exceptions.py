@@ -194,3 +194,8 @@ class ArtifactError(MlxError):
     """An artifact is missing, is not what its reference says, or must not be read."""
 
     disposition = Disposition.FAIL_FAST
+
+
+def first_line(error: BaseException) -> str:
+    """An error's sentence, without credentials: clients append dumps that may hold a request's headers."""
+    return without_credentials((str(error).splitlines() or [type(error).__name__])[0])[:300]

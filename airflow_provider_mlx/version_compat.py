@@ -38,7 +38,10 @@ __all__ = [
     "has_mapped_dependants",
     "is_dag_test",
     "state_of_task",
+    "state_word",
+    "states_of_run",
     "task_decorator_factory",
+    "task_instance_key",
     "task_state",
 ]
 
@@ -54,7 +57,7 @@ def task_state(ti: Any) -> str | None:
         ti.refresh_from_db()
     except Exception:
         return None
-    return _word(ti.state)
+    return state_word(ti.state)
 
 
 def state_of_task(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
@@ -64,17 +67,32 @@ def state_of_task(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> 
     :returns: ``"removed"`` if there is no such task instance, ``"none"`` if it has no state, ``None`` when it cannot
         be asked.
     """
-    key = task_id if map_index < 0 else f"{task_id}_{map_index}"
+    states = states_of_run(dag_id=dag_id, run_id=run_id, task_ids=[task_id])
+    return None if states is None else states.get(task_instance_key(task_id, map_index), "removed")
+
+
+def states_of_run(*, dag_id: str, run_id: str, task_ids: list[str] | None = None) -> dict[str, str] | None:
+    """
+    The states of a run's task instances by :func:`task_instance_key`, as :func:`state_of_task` asks for one.
+
+    :param task_ids: only these tasks.
+    """
     try:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id])
-        return _word(states.get(run_id, {}).get(key, "removed"))
+        found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=task_ids, run_ids=[run_id])
+        return {key: state_word(state) for key, state in found.get(run_id, {}).items()}
     except Exception:  # any failure to ask is "cannot be asked": this runs while the process is being ended
         return None
 
 
-def _word(state: Any) -> str:
+def task_instance_key(task_id: str, map_index: int) -> str:
+    """A task instance's key within its run, as Airflow's own API writes it."""
+    return task_id if map_index < 0 else f"{task_id}_{map_index}"
+
+
+def state_word(state: Any) -> str:
+    """Airflow's word for a state; ``"none"`` for a task instance that has none (yet, or after a clear)."""
     return "none" if state is None else str(getattr(state, "value", state))
 
 

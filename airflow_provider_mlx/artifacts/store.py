@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
-from airflow_provider_mlx.exceptions import ArtifactError, BackendUnavailable, JobMisconfigured
-from airflow_provider_mlx.runtime.uris import is_within, normalize, split_uri, without_credentials
+from airflow_provider_mlx.exceptions import ArtifactError, BackendUnavailable, JobMisconfigured, first_line
+from airflow_provider_mlx.runtime.uris import is_within, normalize, split_uri
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as ObstoreStore
@@ -294,11 +294,6 @@ def _bucket_exists(uri: str) -> Iterator[None]:
             f"there is no bucket for {uri}",
             remedy="create it, or correct the stack's `artifacts: root`",
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """An error's first line, without credentials: obstore appends a debug dump that may hold request headers."""
-    return without_credentials((str(error).splitlines() or [type(error).__name__])[0])[:300]
 
 
 def _seconds(count: int) -> timedelta:

@@ -16,12 +16,12 @@ import abc
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
-from airflow_provider_mlx.exceptions import BackendUnavailable, JobMisconfigured, Problem
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobMisconfigured, Problem, first_line
 from airflow_provider_mlx.runtime.protocol import StoreAccess
 from airflow_provider_mlx.step.spec import JobSpec
 
@@ -169,7 +169,7 @@ class FindEach(JobObserver):
         try:
             found = self._backend.find(job.name, job.location or None)
         except BackendUnavailable as error:
-            return JobStatus(State.UNKNOWN, str(error).splitlines()[0])
+            return JobStatus(State.UNKNOWN, first_line(error))
         return found.status if found else JobStatus(State.ABSENT)
 
 
@@ -221,6 +221,18 @@ class Backend(abc.ABC):
         self.conn_id = conn_id
         self.store = store or ObjectStore()
         self.read_connection = read_connection
+
+    @classmethod
+    def from_recorded(
+        cls,
+        settings: Mapping[str, Any],
+        conn_id: str | None = None,
+        store: ObjectStore | None = None,
+        *,
+        read_connection: Callable[[str], Any] = no_connections,
+    ) -> Self:
+        """With a target's settings as the ledger and a trigger's order hold them."""
+        return cls(cls.settings_model.model_validate(settings), conn_id, store, read_connection=read_connection)
 
     @abc.abstractmethod
     def plan(self, spec: JobSpec) -> Mapping[str, Any]:

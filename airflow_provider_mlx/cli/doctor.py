@@ -13,7 +13,7 @@ from importlib.metadata import distributions
 from typing import Final
 
 from airflow_provider_mlx.backends.registry import backend_class
-from airflow_provider_mlx.exceptions import BackendUnavailable, InvalidStep, MlxError
+from airflow_provider_mlx.exceptions import BackendUnavailable, InvalidStep, MlxError, first_line
 from airflow_provider_mlx.operators.step import MlxStepOperator
 from airflow_provider_mlx.runtime.requirements import normal_name
 from airflow_provider_mlx.runtime.uris import join
@@ -23,7 +23,7 @@ from . import doctor_checks as checks
 from .airflow_facts import connection_exists, pools, triggerer_is_alive
 from .doctor_checks import Check, Status
 from .output import Answer, columns
-from .places import Place, Scene, first_line, problems_of, scene_of
+from .places import Place, Scene, problems_of, scene_of
 
 Look = Callable[[Scene, list[Stack]], Iterable[Check]]
 

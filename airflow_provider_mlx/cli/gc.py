@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from airflow_provider_mlx.artifacts.store import ObjectFacts
-from airflow_provider_mlx.exceptions import InvalidStep, MlxError
+from airflow_provider_mlx.exceptions import InvalidStep, MlxError, first_line
 from airflow_provider_mlx.jobs.ledger import utc_now
 from airflow_provider_mlx.maintenance.garbage import (
     GRACE,
@@ -30,7 +30,7 @@ from airflow_provider_mlx.runtime.uris import join
 from .ledger_view import LedgerView, view_of
 from .local_garbage import old_folders, work_dirs
 from .output import Answer, columns, readable_size
-from .places import Scene, first_line, places, scene_of
+from .places import Scene, places, scene_of
 from .task_states import RunStates
 
 

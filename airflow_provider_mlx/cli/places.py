@@ -128,11 +128,6 @@ def places(scene: Scene, arguments: argparse.Namespace, *, task_id: str | None =
             yield Place(other.artifacts, other.name, f"stack `{other.name}` has this root")
 
 
-def every_place(scene: Scene, arguments: argparse.Namespace) -> list[Place]:
-    """The artifact roots that maintenance looks after: the one that was named, or those of all stacks."""
-    return list(places(scene, arguments))
-
-
 def _task(dag: Any, task_id: str | None) -> Any:
     return next((task for task in getattr(dag, "tasks", ()) if task.task_id == task_id), None)
 
@@ -149,11 +144,6 @@ def read_connection(conn_id: str) -> Any:
     from airflow.providers.common.compat.sdk import BaseHook
 
     return BaseHook.get_connection(conn_id)
-
-
-def first_line(error: BaseException) -> str:
-    """The sentence of an error."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def problems_of(error: MlxError) -> list[Problem]:

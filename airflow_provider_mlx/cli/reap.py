@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from airflow_provider_mlx.backends.base import Backend, FoundJob
-from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError
+from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError, first_line
 from airflow_provider_mlx.jobs.ledger import AttemptRecord
 from airflow_provider_mlx.maintenance.listing import AttemptFolder
 from airflow_provider_mlx.maintenance.orphans import Judged, Verdict, judge, may_be_active
@@ -17,7 +17,7 @@ from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
 from .ledger_view import LedgerView, view_of
 from .output import Answer, columns
-from .places import first_line, places, scene_of
+from .places import places, scene_of
 from .task_states import RunStates
 
 

@@ -16,14 +16,14 @@ from typing import Any, Final
 from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import FoundJob
 from airflow_provider_mlx.backends.registry import backend_class
-from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, MlxError, Problem, ResultMissing
+from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, MlxError, Problem, ResultMissing, first_line
 from airflow_provider_mlx.jobs.ledger import AttemptLedger, Ledger
 from airflow_provider_mlx.runtime.uris import is_within, join
 from airflow_provider_mlx.step.bundle import step_bundle
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity, path_segment
 
 from .output import Answer, logs_on_stderr
-from .places import Place, Scene, first_line, places, read_connection, scene_of, with_work_dir
+from .places import Place, Scene, places, read_connection, scene_of, with_work_dir
 from .plan import task_of
 from .recorded import Recorded, check_replayable, confirmation, is_private, read_recorded
 from .replay_context import Folders, artifacts_of, inputs_to_bring, replayed_context, requirements_of

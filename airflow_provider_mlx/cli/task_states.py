@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
+from airflow_provider_mlx.version_compat import state_word, states_of_run, task_instance_key
+
 RunStates = Callable[[str, str], Mapping[str, str] | None]
 """DAG id and run id → state by task id (``task_3`` for an index of a mapped one); ``None`` without an answer."""
 
@@ -18,14 +20,9 @@ GONE: Final = "removed"
 """A task instance that a known or unknown run does not have: the word of ``jobs/decision.py``."""
 
 
-def key_of(task_id: str, map_index: int) -> str:
-    """A task instance's key within its run, as Airflow's own API writes it."""
-    return task_id if map_index < 0 else f"{task_id}_{map_index}"
-
-
 def state_of(states: Mapping[str, str] | None, task_id: str, map_index: int) -> str | None:
     """One task instance's state; ``None`` where Airflow gave no answer."""
-    return None if states is None else states.get(key_of(task_id, map_index), GONE)
+    return None if states is None else states.get(task_instance_key(task_id, map_index), GONE)
 
 
 def run_states() -> RunStates:
@@ -43,13 +40,7 @@ def _is_inside_task() -> bool:
 
 
 def _from_supervisor(dag_id: str, run_id: str) -> Mapping[str, str] | None:
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-    try:
-        found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id])
-        return {key: _word(state) for key, state in found.get(run_id, {}).items()}
-    except Exception:  # whatever keeps Airflow from answering is no answer
-        return None
+    return states_of_run(dag_id=dag_id, run_id=run_id)
 
 
 def _from_database(dag_id: str, run_id: str) -> Mapping[str, str] | None:
@@ -64,10 +55,6 @@ def _from_database(dag_id: str, run_id: str) -> Mapping[str, str] | None:
         )
         with create_session() as session:
             rows = session.execute(wanted).all()
-        return {key_of(task_id, map_index): _word(state) for task_id, map_index, state in rows}
+        return {task_instance_key(task_id, map_index): state_word(state) for task_id, map_index, state in rows}
     except Exception:  # no database, no tables, no right to open it: no answer
         return None
-
-
-def _word(state: Any) -> str:
-    return "none" if state is None else str(getattr(state, "value", state))

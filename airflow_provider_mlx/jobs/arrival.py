@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from airflow_provider_mlx.backends.base import Backend, JobHandle, State
-from airflow_provider_mlx.exceptions import BackendUnavailable, JobCancelled, Preempted, ResultMissing, StepFailed
+from airflow_provider_mlx.exceptions import (
+    BackendUnavailable,
+    JobCancelled,
+    Preempted,
+    ResultMissing,
+    StepFailed,
+    first_line,
+)
 
 from .attempt import ActiveAttempt, check_request
 from .current_try import CurrentTry
@@ -76,7 +83,7 @@ class Arriving:
                 job=str(current.ledger.identity), remedy="somebody removed it; clear the task to run the step again",
             )  # fmt: skip
         newer = current.ledger.attempt(attempt + 1)
-        if current.patiently("read the ledger", newer.read_context) is not None:
+        if current.patiently("read the ledger", newer.is_taken):
             raise JobCancelled(
                 f"attempt {attempt + 1} was started by somebody else while this try waited",
                 job=str(current.ledger.identity), remedy="that attempt goes on; nothing was submitted here",
@@ -107,7 +114,7 @@ class Arriving:
             found = backend.find(record.job, handle.location if handle else None)
             state = found.status.state if found else State.ABSENT
         except BackendUnavailable as error:
-            current.say(f"waiting: {str(error).splitlines()[0]}")
+            current.say(f"waiting: {first_line(error)}")
             found, state = None, State.UNKNOWN
         if found is not None:
             check_request(found.request_digest, record, str(current.ledger.identity))
@@ -117,7 +124,8 @@ class Arriving:
         if not cleared and record.run_cleared != facts.run_cleared:
             # A clear of a running task changes neither. One that came after the result was taken, and before Airflow
             # was told so, is known only by the run's count.
-            cleared = current.patiently("read the ledger", lambda: latest.was_claimed(before=facts.try_number))
+            tries = {"first": record.try_number, "before": facts.try_number}
+            cleared = current.patiently("read the ledger", lambda: latest.was_claimed(**tries))
         stop_requested = current.patiently("read the ledger", latest.read_stop_request) is not None
         arrival = Arrival(
             state=state,

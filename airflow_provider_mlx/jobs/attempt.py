@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from airflow_provider_mlx.backends.base import Backend, JobHandle, JobStatus, State
-from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, MlxError
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, MlxError, first_line
 
 from .decision import Limits, Watch
 from .ledger import AttemptLedger, AttemptRecord
@@ -56,7 +56,7 @@ class ActiveAttempt:
         try:
             found = self.backend.find(self.record.job, self.handle.location or None)
         except BackendUnavailable as error:
-            return JobStatus(State.UNKNOWN, str(error).splitlines()[0])
+            return JobStatus(State.UNKNOWN, first_line(error))
         if found is None:
             return JobStatus(State.ABSENT)
         check_request(found.request_digest, self.record, str(self.ledger.identity))

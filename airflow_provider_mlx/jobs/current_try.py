@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn, TypeVar
 
 from airflow_provider_mlx.backends.base import Backend
-from airflow_provider_mlx.exceptions import BackendUnavailable, JobCancelled, MlxError
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobCancelled, MlxError, first_line
 
 from .attempt import ActiveAttempt
 from .decision import KillDecision, on_kill
@@ -85,7 +85,7 @@ class CurrentTry:
             try:
                 return act()
             except BackendUnavailable as error:
-                self.say(f"cannot {what} yet: {str(error).splitlines()[0]}; trying again in {pause:.0f} s")
+                self.say(f"cannot {what} yet: {first_line(error)}; trying again in {pause:.0f} s")
             self.check_killed()
             self.ports.pause(pause * random.uniform(0.75, 1.25))  # noqa: S311
             pause = min(pause * 2, LONGEST_BACKOFF_SECONDS)
@@ -148,7 +148,7 @@ class CurrentTry:
         try:
             active.stop(reason, self.ports.now())
         except MlxError as unanswered:
-            self.say(f"the job could not be asked to stop: {str(unanswered).splitlines()[0]}")
+            self.say(f"the job could not be asked to stop: {first_line(unanswered)}")
             return False
         self.count("cancelled", active.record, reason=reason)
         return True

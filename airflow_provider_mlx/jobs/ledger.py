@@ -138,6 +138,10 @@ class AttemptLedger:
         """
         return self._store.create(self.context_uri, context) or self.read_context() == context
 
+    def is_taken(self) -> bool:
+        """Whether somebody has this attempt's number."""
+        return self._store.facts(self.context_uri) is not None
+
     def read_context(self) -> bytes | None:
         """The recorded context, or ``None``."""
         return self._store.read(self.context_uri, limit=_RECORD_LIMIT)
@@ -218,10 +222,12 @@ class AttemptLedger:
         }  # fmt: skip
         self._store.create(join(self.uri, f"claim-{try_number}"), _json(claim))
 
-    def was_claimed(self, *, before: int) -> bool:
-        """Whether an earlier try than ``before`` took the result."""
-        record = self.read_record()
-        first = record.try_number if record else 1
+    def was_claimed(self, *, first: int, before: int) -> bool:
+        """
+        Whether an earlier try than ``before`` took the result.
+
+        :param first: the try that made the attempt.
+        """
         return any(self._read(f"claim-{number}") is not None for number in range(first, before))
 
     def write_log_shown(self, shown: LogShown) -> None:
@@ -285,7 +291,7 @@ class Ledger:
     def latest(self) -> AttemptLedger | None:
         """The newest attempt whose number was taken, or ``None``."""
         number = 0
-        while self.store.facts(self.attempt(number + 1).context_uri) is not None:
+        while self.attempt(number + 1).is_taken():
             number += 1
         return self.attempt(number) if number else None
 

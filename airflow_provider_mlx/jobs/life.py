@@ -44,7 +44,6 @@ class Waiting:
     record: AttemptRecord
     handle: JobHandle
     attempt: int
-    uri: str
     limits: Limits
     cursor: str
     shown_lines: int
@@ -155,8 +154,8 @@ class StepLife:
     def _leave(self, active: ActiveAttempt) -> Waiting:
         self._current.check_still_ours()
         return Waiting(
-            record=active.record, handle=active.handle, attempt=active.ledger.attempt, uri=active.ledger.uri,
-            limits=active.limits, cursor=active.cursor, shown_lines=active.log.lines,
+            record=active.record, handle=active.handle, attempt=active.ledger.attempt, limits=active.limits,
+            cursor=active.cursor, shown_lines=active.log.lines,
         )  # fmt: skip
 
     # --- ending --------------------------------------------------------------------------------------------------

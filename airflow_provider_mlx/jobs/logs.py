@@ -92,12 +92,14 @@ class _KeptLog:
     """The first :data:`HEAD_BYTES` of a text and the last :data:`TAIL_BYTES` or more, on disk."""
 
     def __init__(self) -> None:
-        self._head: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._head: IO[bytes] | None = None  # many logs are opened only to be closed
         self._tails: list[IO[bytes]] = []
         self._left_out = 0
 
     def write(self, line: str) -> None:
         data = (line + "\n").encode(errors="replace")
+        if self._head is None:
+            self._head = tempfile.TemporaryFile()  # noqa: SIM115
         if not self._tails and self._head.tell() + len(data) <= HEAD_BYTES:
             self._head.write(data)
             return
@@ -110,7 +112,8 @@ class _KeptLog:
         self._tails[-1].write(data)
 
     def copy(self, file: IO[bytes]) -> None:
-        _copy(self._head, file)
+        if self._head is not None:
+            _copy(self._head, file)
         if self._left_out:
             file.write(f"… {self._left_out:,} bytes are left out here …\n".encode())
         for tail in self._tails:
@@ -118,7 +121,8 @@ class _KeptLog:
 
     def close(self) -> None:
         for file in (self._head, *self._tails):
-            file.close()
+            if file is not None:
+                file.close()
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> None:

@@ -38,7 +38,8 @@ from .ports import TryFacts
 NATIVE_MARGIN: Final = timedelta(minutes=10)
 """The backend's own limit lies this much after ours: it ends the job only when Airflow is gone."""
 
-_BUNDLE_AGE: Final = timedelta(days=1)
+BUNDLE_RENEWAL: Final = timedelta(days=1)
+"""A bundle in the store that is older is written anew, so that `gc` may remove those that are much older."""
 
 _ALWAYS_REFUSED: Final = frozenset({"command"})
 """What cannot be left out with a warning: without it there is nothing to run."""
@@ -78,7 +79,7 @@ class PlannedAttempt:
     def upload(self) -> None:
         """Have the bundle in the artifact root, and a young one: `gc` removes old ones that no attempt refers to."""
         if self.bundle is not None and self.spec.bundle is not None:
-            self.store.renew(self.spec.bundle.uri, self.bundle.data, older_than=_BUNDLE_AGE, now=utc_now())
+            self.store.renew(self.spec.bundle.uri, self.bundle.data, older_than=BUNDLE_RENEWAL, now=utc_now())
 
     def record(
         self, *, facts: TryFacts, started_at: datetime, deadline: datetime | None, preemptions_left: int

@@ -30,9 +30,7 @@ GRACE: Final = timedelta(days=1)
 """Whatever was written since may be in use, whoever says what."""
 
 BUNDLE_GRACE: Final = timedelta(days=7)
-"""A step that finds its bundle in the store renews it when it is older than :data:`BUNDLE_RENEWAL`."""
-
-BUNDLE_RENEWAL: Final = timedelta(days=1)
+"""Longer than ``jobs.plan.BUNDLE_RENEWAL``: a bundle that is still used is younger."""
 
 
 @dataclass(frozen=True)

@@ -227,8 +227,7 @@ def operator_command(operator: MlxStepOperator) -> tuple[str, ...] | None:
 def connect(record: AttemptRecord, store: ObjectStore) -> Backend:
     """The backend that a ledger's record names, with the settings of that time."""
     kind = backend_class(record.backend)
-    settings = kind.settings_model.model_validate(record.settings)
-    return kind(settings, record.conn_id, store, read_connection=BaseHook.get_connection)
+    return kind.from_recorded(record.settings, record.conn_id, store, read_connection=BaseHook.get_connection)
 
 
 def is_masked(value: Any) -> bool:

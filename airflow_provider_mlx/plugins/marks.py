@@ -62,7 +62,7 @@ def see_that_it_stops(order: Any) -> None:
     time.sleep(GRACE_SECONDS)
     from airflow.providers.common.compat.sdk import BaseHook
 
-    from airflow_provider_mlx.exceptions import BackendUnavailable
+    from airflow_provider_mlx.exceptions import BackendUnavailable, first_line
     from airflow_provider_mlx.triggers.job import stop_job
     from airflow_provider_mlx.triggers.order import WatchOrder
 
@@ -75,7 +75,7 @@ def see_that_it_stops(order: Any) -> None:
                 log.info("mlx: job %s is asked to stop: its task was marked", known.handle.name)
             return
         except BackendUnavailable as error:
-            log.warning("mlx: job %s cannot be asked to stop yet: %s", known.handle.name, str(error).splitlines()[0])
+            log.warning("mlx: job %s cannot be asked to stop yet: %s", known.handle.name, first_line(error))
             time.sleep(2.0**attempt)
         except Exception:
             log.exception("mlx: job %s cannot be stopped; `reap` does it later", known.handle.name)

@@ -125,7 +125,7 @@ def make_backend(where: str, settings: Mapping[str, Any], conn_id: str | None, s
     """A backend by ``module:class``."""
     module, _, name = where.partition(":")
     kind: type[Backend] = getattr(importlib.import_module(module), name)
-    return kind(kind.settings_model.model_validate(settings), conn_id, store)
+    return kind.from_recorded(settings, conn_id, store)
 
 
 def describe_backend(backend: Backend) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.artifacts.store import ObjectStore
-from airflow_provider_mlx.backends.base import Backend, JobStatus, State
+from airflow_provider_mlx.backends.base import JobStatus, State
 from airflow_provider_mlx.backends.registry import backend_class
-from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError
+from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError, first_line
 from airflow_provider_mlx.jobs.decision import KillDecision, Watch, on_lost_interest, while_watching
 from airflow_provider_mlx.jobs.ledger import AttemptLedger, LogShown, utc_now
 from airflow_provider_mlx.jobs.logs import ShownBytes, readable
@@ -167,7 +167,7 @@ class _Watch:
         try:
             await self._go_on_where_it_stopped()
             kind = await asyncio.to_thread(backend_class, order.handle.backend)  # imports the vendor's client
-            scope = kind(kind.settings_model.model_validate(order.settings), order.conn_id).watch_scope()
+            scope = kind.from_recorded(order.settings, order.conn_id).watch_scope()
             around = surroundings_for(order.handle.backend, order.conn_id)
             async with (
                 watcher_for(
@@ -273,11 +273,5 @@ def stop_job(order: WatchOrder, connection: Callable[[str], Any], reason: str) -
     if record is None:
         return False
     kind = backend_class(order.handle.backend)
-    settings = kind.settings_model.model_validate(order.settings)
-    backend: Backend = kind(settings, order.conn_id, store, read_connection=connection)
+    backend = kind.from_recorded(order.settings, order.conn_id, store, read_connection=connection)
     return stop_if_active(ledger, record, backend, reason=reason, now=utc_now())
-
-
-def first_line(error: BaseException) -> str:
-    """An error's own sentence."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

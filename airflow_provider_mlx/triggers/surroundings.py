@@ -22,8 +22,7 @@ def surroundings_for(name: str, conn_id: str | None) -> Surroundings:
     """
 
     def backend(settings: Mapping[str, Any], connection: Callable[[str], Any]) -> Backend:
-        kind = backend_class(name)
-        return kind(kind.settings_model.model_validate(settings), conn_id, read_connection=connection)
+        return backend_class(name).from_recorded(settings, conn_id, read_connection=connection)
 
     return Surroundings(
         connection=read_connection,

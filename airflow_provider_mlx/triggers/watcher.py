@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow_provider_mlx.backends.base import Backend, ConnectionRefused, JobHandle, JobObserver, JobStatus, State
-from airflow_provider_mlx.exceptions import BackendUnavailable
+from airflow_provider_mlx.exceptions import BackendUnavailable, first_line
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ class Watcher:
                 observer.close()
 
     def _unknown(self, error: Exception) -> None:
-        status = JobStatus(State.UNKNOWN, (str(error).splitlines() or [type(error).__name__])[0])
+        status = JobStatus(State.UNKNOWN, first_line(error))
         for subscription in self._subscriptions:
             subscription.tell(status)
 
