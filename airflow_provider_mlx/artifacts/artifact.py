@@ -69,9 +69,9 @@ class StoredArtifact:
 
         :raises ArtifactError: it is a model, its codec is unknown here, or a package that reads it is missing.
         """
-        from airflow_provider_mlx.runtime.codecs import CODECS
+        from airflow_provider_mlx.runtime.codecs import codec_named
 
-        codec = CODECS.get(self.reference.codec)
+        codec = codec_named(self.reference.codec)
         if codec is None:
             raise ArtifactError(
                 f"no codec `{self.reference.codec}` is installed in this Airflow",

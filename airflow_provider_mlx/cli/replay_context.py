@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_mlx.exceptions import ArtifactError
-from airflow_provider_mlx.runtime.codecs import CODECS, packages_for
+from airflow_provider_mlx.runtime.codecs import codec_named, packages_for
 from airflow_provider_mlx.runtime.uris import is_within, join, split_uri
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.runtime.wire import decode, references
@@ -129,7 +129,7 @@ def requirements_of(own: Sequence[str], return_type: str | None, inputs: Iterabl
         return []
     needed = list(packages_for(return_type)) if return_type else []
     for reference in inputs:
-        codec = CODECS.get(reference.codec)
+        codec = codec_named(reference.codec)
         needed += codec.packages_of(reference.type) if codec else ()
     present = {_name(line) for line in own}
     return [*own, *sorted({package for package in needed if _name(package) not in present})]

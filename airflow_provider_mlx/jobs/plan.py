@@ -16,7 +16,7 @@ from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import Backend, TargetSettings, no_connections
 from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, Problem
-from airflow_provider_mlx.runtime.codecs import CODECS, packages_for
+from airflow_provider_mlx.runtime.codecs import codec_named, packages_for
 from airflow_provider_mlx.runtime.protocol import PROTOCOL, StepContext
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.runtime.values import ArtifactReference
@@ -266,7 +266,7 @@ class Planner:
             return ()
         needed = list(packages_for(self.definition.return_type)) if self.definition.return_type else []
         for reference in self.inputs:
-            codec = CODECS.get(reference.codec)
+            codec = codec_named(reference.codec)
             needed += codec.packages_of(reference.type) if codec else ()
         present = {_package_name(line) for line in own}
         return (*own, *sorted({package for package in needed if _package_name(package) not in present}))

@@ -17,7 +17,7 @@ from openlineage.client.facet_v2 import (
     symlinks_dataset,
 )
 
-from airflow_provider_mlx.runtime.codecs import CODECS, MODEL
+from airflow_provider_mlx.runtime.codecs import MODEL, codec_named
 from airflow_provider_mlx.runtime.values import ARTIFACT_TAG, DATASET_TAG, TAG, ArtifactReference, Dataset
 
 from .custom_facets import PRODUCER, MlxModelDatasetFacet
@@ -171,7 +171,7 @@ def _described(found: Found) -> tuple[DatasetName, dict[str, DatasetFacet]] | No
 
 def _kind_of(reference: ArtifactReference) -> dict[str, DatasetFacet]:
     """Whether an artifact is a file or a model, and which model."""
-    codec = CODECS.get(reference.codec)
+    codec = codec_named(reference.codec)
     is_model = codec is not None and codec.kind == MODEL
     kind = dataset_type_dataset.DatasetTypeDatasetFacet(
         datasetType="MODEL" if is_model else "FILE", subType="ARTIFACT" if is_model else None, producer=PRODUCER

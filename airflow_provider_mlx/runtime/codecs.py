@@ -1,131 +1,23 @@
 """
 The codec table: how a value becomes an object's bytes, keyed by strings so that neither side imports a framework.
 
-A row says which types it takes, by their public dotted names; the functions that do the work live in
-``codec_files.py`` and ``codec_frames.py`` and are imported when they are called. ``kind`` separates *data* from
-*models*: Airflow's processes never load a model codec. Nothing here pickles.
+``kind`` separates *data* from *models*: Airflow's processes never load a model codec. Nothing here pickles. Packages
+add rows of their own under the entry point group ``airflow_provider_mlx.codecs`` (name → ``module:ROW``); ours win.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, Mapping  # noqa: UP035  (Python 3.9)
+from typing import Any, Iterator, Mapping  # noqa: UP035  (Python 3.9)
 
+from .codec import ALIASES, DATA, MODEL, Codec, HashingWriter, dotted_name
 from .wire import NotPlain, encode
 
-DATA = "data"
-MODEL = "model"
+__all__ = ["CODECS", "DATA", "IMPORT_NAMES", "MODEL", "Codec", "HashingWriter", "codec_for", "codec_for_type_name",
+           "codec_named", "dotted_name", "packages_for", "plain", "type_name"]  # fmt: skip
 
-
-class HashingWriter:
-    """
-    A binary file that hashes and counts what passes through it into another one.
-
-    Readable frameworks ask for more than ``write``, so the few other calls of a file that only grows are here too.
-    """
-
-    closed = False
-    mode = "wb"
-
-    def __init__(self, sink: BinaryIO) -> None:
-        self._sink = sink
-        self._digest = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def sha256(self) -> str:
-        """Hex digest of what was written so far."""
-        return self._digest.hexdigest()
-
-    def write(self, data: Any) -> int:
-        """Write any bytes-like object."""
-        view = memoryview(data).cast("B") if not isinstance(data, bytes) else data
-        self._digest.update(view)
-        self._sink.write(view)
-        self.size += len(view)
-        return len(view)
-
-    def tell(self) -> int:
-        """The position, which is always the end."""
-        return self.size
-
-    def flush(self) -> None:
-        """Hand what is buffered to the file below."""
-        self._sink.flush()
-
-    def close(self) -> None:
-        """Do nothing: whoever opened the file below closes it."""
-
-    def writable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readable(self) -> bool:
-        """No."""
-        return False
-
-    def seekable(self) -> bool:
-        """No: what was hashed cannot be changed."""
-        return False
-
-
-@dataclass(frozen=True)
-class Codec:
-    """
-    One row of the table.
-
-    :param name: what an artifact's ``codec`` says.
-    :param kind: ``data`` or ``model``.
-    :param suffix: of the object's name.
-    :param home: module with ``save_<name>`` and ``load_<name>``.
-    :param types: dotted names it takes, exactly: a subclass may hold more than its base, and would lose it silently.
-    :param bases: dotted names whose subclasses it takes too.
-    :param families: top packages of types it takes by annotation.
-    :param packages: packages that must be importable, by type where that differs (``*`` is any other).
-    """
-
-    name: str
-    kind: str
-    suffix: str
-    home: str
-    types: tuple[str, ...] = ()
-    bases: tuple[str, ...] = ()
-    families: tuple[str, ...] = ()
-    packages: Mapping[str, tuple[str, ...]] | None = None
-
-    def matches(self, value: object) -> bool:
-        """Whether this row takes the value; imports nothing."""
-        lineage = [dotted_name(kind) for kind in type(value).__mro__]
-        return lineage[0] in self.types or any(name in self.bases for name in lineage)
-
-    def save(self, value: Any, sink: BinaryIO | HashingWriter) -> None:
-        """
-        Write the value.
-
-        :raises ValueError: the value is of a type that the row takes, but not of a form that it can write.
-        """
-        getattr(self._home(), f"save_{self.name}")(value, sink)
-
-    def load(self, path: Path, type_name: str) -> Any:
-        """
-        Read a value.
-
-        :param type_name: dotted name of the type that is wanted, for rows that can give more than one.
-        :raises ArtifactError: the content is damaged, or must not be loaded.
-        """
-        return getattr(self._home(), f"load_{self.name}")(path, type_name)
-
-    def packages_of(self, type_name: str) -> tuple[str, ...]:
-        """The packages, as pip knows them, without which a value of this type can be neither written nor read."""
-        rows = self.packages or {}
-        return rows.get(_ALIASES.get(type_name, type_name), rows.get("*", ()))
-
-    def _home(self) -> Any:
-        return importlib.import_module(f"{__package__}.{self.home}")
-
+GROUP = "airflow_provider_mlx.codecs"
 
 _ROWS = (
     # Wire JSON (wire.py): NaN, infinities, aware datetimes and references survive.
@@ -157,6 +49,43 @@ _ROWS = (
 
 CODECS: dict[str, Codec] = {row.name: row for row in _ROWS}
 
+
+def codec_named(name: str) -> Codec | None:
+    """The row of this name, ours or an installed package's; None when nobody brings one."""
+    return CODECS.get(name) or installed_codecs().get(name)
+
+
+@cache
+def installed_codecs() -> Mapping[str, Codec]:
+    """
+    The rows that installed packages bring, by name; ours cannot be replaced. A row that cannot be had is left out, and
+    is said so: it must not keep other steps from their own.
+    """
+    from importlib.metadata import entry_points
+
+    every: Any = entry_points()
+    # Python 3.9 has a dict of groups.
+    points = every.select(group=GROUP) if hasattr(every, "select") else every.get(GROUP, ())
+    found: dict[str, Codec] = {}
+    for point in points:
+        try:
+            row = point.load()
+            if not isinstance(row, Codec) or row.name != point.name:
+                raise TypeError(f"it must be a Codec named {point.name!r}")
+        except Exception as error:
+            print(f"mlx: the codec {point.name} ({point.value}) cannot be used: {type(error).__name__}: {error}")
+            continue
+        if row.name not in CODECS:
+            found[row.name] = row
+    return found
+
+
+def _rows() -> Iterator[Codec]:
+    """Ours, then the installed ones, which are looked for only if none of ours answers."""
+    yield from _ROWS
+    yield from installed_codecs().values()
+
+
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
 """Packages of the table whose import name differs."""
 
@@ -178,7 +107,7 @@ def codec_for(value: Any) -> Codec | None:
         pass
     if isinstance(value, (dict, list, tuple)):
         return CODECS["verbatim"] if _is_json(value) else None
-    return next((row for row in _ROWS if row.name not in ("json", "file") and row.matches(value)), None)
+    return next((row for row in _rows() if row.name not in ("json", "file") and row.matches(value)), None)
 
 
 def codec_for_type_name(dotted: str) -> Codec | None:
@@ -187,8 +116,8 @@ def codec_for_type_name(dotted: str) -> Codec | None:
 
     ``Path`` answers ``file``, which stands for ``directory`` too: only the value tells which.
     """
-    name = _ALIASES.get(dotted, dotted)
-    for row in _ROWS:
+    name = ALIASES.get(dotted, dotted)
+    for row in _rows():
         if name in row.types or name in row.bases or name.split(".")[0] in row.families:
             return row
     return None
@@ -212,15 +141,6 @@ def type_name(kind: type) -> str:
     return dotted_name(kind)
 
 
-def dotted_name(kind: type) -> str:
-    """Module and name of a type, without private modules and without ``builtins``."""
-    top, *rest = kind.__module__.split(".")
-    parts = [top, *(part for part in rest if not part.startswith("_"))]
-    full = ".".join([*parts, kind.__qualname__]).replace("builtins.", "")
-    short = f"{top}.{kind.__qualname__}"
-    return short if short in _HOMELESS else full
-
-
 def plain(value: Any) -> Any:
     """Turn NumPy's scalars, at any depth of lists and dicts, into Python's own; everything else stays as it is."""
     if isinstance(value, (str, bytes, type(None), bool)):
@@ -241,23 +161,3 @@ def _is_json(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(_is_json(item) for item in value)
     return value is None or isinstance(plain(value), (str, bool, int, float))
-
-
-# Types that packages keep in inner modules: pandas.core.frame.DataFrame, pyarrow.lib.Table, pathlib._local.Path.
-_HOMELESS = {
-    "pandas.DataFrame",
-    "polars.DataFrame",
-    "pyarrow.Table",
-    "pathlib.PosixPath",
-    "pathlib.Path",
-    "pathlib.PurePath",
-}
-_ALIASES = {
-    "None": "NoneType",
-    "typing.List": "list",
-    "typing.Dict": "dict",
-    "typing.Tuple": "tuple",
-    "pandas.core.frame.DataFrame": "pandas.DataFrame",
-    "polars.dataframe.frame.DataFrame": "polars.DataFrame",
-    "pyarrow.lib.Table": "pyarrow.Table",
-}

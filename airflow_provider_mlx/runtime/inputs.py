@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from typing import Any, Callable, Mapping  # noqa: UP035  (Python 3.9)
 
 from .addresses import allowed_uri
-from .codecs import CODECS, IMPORT_NAMES, HashingWriter, type_name
+from .codecs import CODECS, IMPORT_NAMES, HashingWriter, codec_named, type_name
 from .extraction import extract_tar
 from .refusals import ArtifactError, JobMisconfigured
 from .store import Store
@@ -75,7 +75,7 @@ class Inputs:
         if _is_path(annotation):
             return self._local_copy(reference)
         wanted = type_name(annotation) if isinstance(annotation, type) else ""
-        codec = CODECS.get(reference.codec)
+        codec = codec_named(reference.codec)
         if codec is None:
             raise ArtifactError(
                 f"the artifact {reference.uri} was written by the codec {reference.codec!r}, which is not known here",

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .codecs import CODECS, HashingWriter, codec_for, plain, type_name
+from .codecs import Codec, HashingWriter, codec_for, plain, type_name
 from .inputs import require
 from .protocol import OUTPUTS_FOLDER, RESCUE_FOLDER, Output, StepContext
 from .refusals import AlreadyWritten, JobMisconfigured, StepFailed
@@ -72,7 +72,7 @@ class Results:
             raise self._refused(name, value, *_no_codec(value))
         require(codec.packages_of(type_name(type(value))), f"to keep the result {name!r} ({type_name(type(value))})")
         try:
-            reference = self._store_value(name, value, codec.name)
+            reference = self._store_value(name, value, codec)
         except (ValueError, TypeError) as error:
             raise self._refused(
                 name, value, f"the result {name!r} cannot be kept: {error}", "change the value as the message says"
@@ -91,9 +91,8 @@ class Results:
             return None  # a lone surrogate, which no other JSON reader takes: the artifact keeps it
         return (wire,) if size <= self._inline_bytes else None
 
-    def _store_value(self, name: str, value: Any, codec_name: str) -> ArtifactReference:
-        codec = CODECS[codec_name]
-        suffix = "".join(value.suffixes[-2:]) if codec_name == "file" else codec.suffix
+    def _store_value(self, name: str, value: Any, codec: Codec) -> ArtifactReference:
+        suffix = "".join(value.suffixes[-2:]) if codec.name == "file" else codec.suffix
         stem = object_name(name)
         uri = join(self._root, OUTPUTS_FOLDER, f"{stem}{object_name(suffix) if suffix else ''}")
         digest = ""
