@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 FINISHED = ("success", "failed")
+BUSY_SECONDS = 60
+"""How long a call is made again when SQLite is locked: now and then Airflow's parts hold it up for seconds."""
 
 
 class Standalone:
@@ -106,7 +108,7 @@ class Standalone:
 
     def ask(self, path: str, body: Any = None, *, method: str | None = None) -> Any:
         """
-        One call of the public REST API.
+        One call of the public REST API; asked again while SQLite, which has one writer, is too busy for it.
 
         :param path: below ``/api/v2``.
         :raises urllib.error.HTTPError: the answer is an error.
@@ -117,12 +119,17 @@ class Standalone:
             headers={"Content-Type": "application/json", **self._login},
             method=method or ("GET" if body is None else "POST"),
         )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            if error.code != HTTPStatus.UNAUTHORIZED or self._login:
-                raise
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code == HTTPStatus.UNAUTHORIZED and not self._login:
+                    break
+                if not _rolled_back(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
         # Airflow 3.1 wants a token of whoever may do everything, too.
         with urllib.request.urlopen(f"{self.url}/auth/token", timeout=60) as answer:  # noqa: S310
             self._login = {"Authorization": f"Bearer {json.load(answer)['access_token']}"}
@@ -195,6 +202,16 @@ class Standalone:
         except (OSError, ValueError):
             return False
         return bool(health["scheduler"]["status"] == "healthy")
+
+
+def _rolled_back(error: urllib.error.HTTPError) -> bool:
+    """Whether the API server says that its database refused the statement, in which case nothing was done."""
+    if error.code != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return False
+    try:
+        return bool(json.load(error)["detail"]["reason"] == "Database error")
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def text_of(line: Any) -> str:
