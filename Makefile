@@ -55,8 +55,9 @@ requirements: $(UV) ## Compile the pinned requirement files anew
 	for group in dev demo bench peers airflow-2.11; do \
 	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
-	$(UV) pip compile -q --group bootstrap --universal --python-version 3.11 --generate-hashes \
-	  --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/bootstrap.txt
+	for group in bootstrap frameworks; do \
+	  $(UV) pip compile -q --group $$group --universal --python-version 3.11 --generate-hashes \
+	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
 
 clean: ## Remove every environment and everything that was built
 	rm -rf $(BUILD) .venv build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -70,6 +71,13 @@ $(UV): requirements/bootstrap.txt
 	test -x .venv/bin/python || $(UV) venv -q --python $(PYTHON) .venv
 	$(UV) pip install -q --python .venv --require-hashes -r requirements/dev.txt
 	$(UV) pip install -q --python .venv --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The frameworks whose values have codecs, for the jobs of `make codecs`: no Airflow, and nothing of ours, since a job
+# lives on its bundle.
+$(BUILD)/frameworks/.ready: $(UV) requirements/frameworks.txt
+	test -x $(BUILD)/frameworks/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/frameworks
+	$(UV) pip install -q --python $(BUILD)/frameworks --require-hashes -r requirements/frameworks.txt
 	@touch $@
 
 # Airflows as users have them: the package is installed as a wheel would be, and compiled as pip does.

@@ -16,19 +16,28 @@ if TYPE_CHECKING:
     from .decorators.params import mlx_stack_param as mlx_stack_param
     from .operators.artifact import Artifact as Artifact
     from .operators.step import MlxStepOperator as MlxStepOperator
+    from .runtime.outputs import Metrics as Metrics
+    from .runtime.outputs import Model as Model
+    from .runtime.outputs import Output as Output
     from .runtime.values import Dataset as Dataset
     from .step.resources import Resources as Resources
 
 _WHERE = {
     "Artifact": "operators.artifact",
     "Dataset": "runtime.values",
+    "Metrics": "runtime.outputs",
     "MlxStepOperator": "operators.step",
+    "Model": "runtime.outputs",
+    "Output": "runtime.outputs",
     "Resources": "step.resources",
     "mlx_stack_param": "decorators.params",
     "mlx_task": "decorators.mlx",
 }
 
-__all__ = ["Artifact", "Dataset", "MlxStepOperator", "Resources", "__version__", "mlx_stack_param", "mlx_task"]
+__all__ = [
+    "Artifact", "Dataset", "Metrics", "MlxStepOperator", "Model", "Output", "Resources", "__version__",
+    "mlx_stack_param", "mlx_task",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

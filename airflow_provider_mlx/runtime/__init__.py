@@ -10,16 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .codec import Codec
+    from .outputs import Metrics, Model, Output
     from .protocol import PROTOCOL
     from .step import current_step
     from .values import ArtifactReference as Artifact
     from .values import Dataset
 
-__all__ = ["PROTOCOL", "Artifact", "Dataset", "current_step"]
+__all__ = ["PROTOCOL", "Artifact", "Codec", "Dataset", "Metrics", "Model", "Output", "current_step"]
 
 _HOMES = {
     "Artifact": ("values", "ArtifactReference"),
+    "Codec": ("codec", "Codec"),
     "Dataset": ("values", "Dataset"),
+    "Metrics": ("outputs", "Metrics"),
+    "Model": ("outputs", "Model"),
+    "Output": ("outputs", "Output"),
     "PROTOCOL": ("protocol", "PROTOCOL"),
     "current_step": ("step", "current_step"),
 }

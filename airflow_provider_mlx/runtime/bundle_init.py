@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Artifact", "Dataset", "current_step"]  # noqa: F822  (they come from __getattr__)
+__all__ = ["Artifact", "Dataset", "Metrics", "Model", "Output", "current_step"]  # noqa: F822  (they come from __getattr__)
 
 
 def __getattr__(name: str) -> Any:

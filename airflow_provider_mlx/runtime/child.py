@@ -18,7 +18,8 @@ from types import FrameType
 from typing import Any, Iterator, cast  # noqa: UP035  (Python 3.9)
 
 from . import step as step_module
-from .inputs import Inputs, parameters, return_annotation
+from .annotations import NOTHING, parameters, return_annotation
+from .inputs import Inputs
 from .lines import LineWriter
 from .protocol import (
     CONTEXT_FILE,
@@ -33,7 +34,7 @@ from .protocol import (
 from .records import Recorder
 from .refusals import JobCancelled, JobMisconfigured, Refusal, StepFailed
 from .results import Results, check_return_type
-from .step import StepCancelled, StepSkipped
+from .step import StepCancelled, StepSkipped, current_step
 from .store import Store
 from .wire import decode, encode
 
@@ -75,6 +76,8 @@ class Child:
         self._recorder = Recorder(context, self._store, work)
         self._recorder.timings.update(timings)
         self._cancelled = False
+        self._says: Any = NOTHING
+        """The return annotation of the step's function."""
 
     def run(self) -> int:
         """Run the step and write its files; the exit status, from ``protocol.py``."""
@@ -87,7 +90,9 @@ class Child:
         try:
             value = self._script() if self._payload["kind"] == "script" else self._function()
             with self._timed("upload"):
-                outputs = Results(self._context, self._store, self._work).encode(value)
+                results = Results(self._context, self._store, self._work)
+                outputs = results.encode(value, self._says)
+            current_step.log_metrics(results.metrics)
             self._write_result(outputs, None)
         except StepSkipped as skipped:
             self._write_result({}, str(skipped))
@@ -99,7 +104,8 @@ class Child:
         with self._timed("compute"):
             function = self._find_function()
         with self._timed("download"):
-            check_return_type(return_annotation(function))
+            self._says = return_annotation(function)
+            check_return_type(self._says)
             arguments, keywords = self._arguments(function)
         sys.argv = [self._payload["module"]]
         with self._timed("compute"):

@@ -113,3 +113,7 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"the JSON of {path.name} cannot be read: {error}") from error
+
+
+save_model_file, load_model_file = save_file, load_file
+save_model_directory, load_model_directory = save_directory, load_directory

@@ -29,6 +29,9 @@ _ROWS = (
     # A Path result is a file or a folder: `codec_for` looks at the disk.
     Codec("file", DATA, "", "codec_files", types=("pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath")),
     Codec("directory", DATA, ".tar", "codec_files"),
+    # The same by `Annotated[Path, Model("churn")]`: what a framework wrote, whatever it is, that Airflow must not load.
+    Codec("model_file", MODEL, "", "codec_files"),
+    Codec("model_directory", MODEL, ".tar", "codec_files"),
     # One columnar file for the three frame libraries; pandas keeps index and dtypes through Arrow's own metadata.
     Codec(
         "parquet", DATA, ".parquet", "codec_frames",

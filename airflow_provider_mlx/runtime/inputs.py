@@ -7,26 +7,23 @@ Arguments: from wire values to what the parameter's annotation asks for.
 ``Dataset``           the reference, or a plain URI, becomes a ``Dataset``
 anything else         the artifact is loaded by its codec, into the annotated library where the codec has a choice
 ``list[X]`` …         X for each item; so for ``dict[str, X]``, ``X | None`` and ``Annotated[X, …]``
+a named tuple …       a dict of named outputs becomes the class, each field as its own annotation asks
 ====================  =========================================================
 """
 
 from __future__ import annotations
 
-import inspect
-import sys
-import typing
-from pathlib import Path, PurePath
-from typing import Any, Callable, Mapping  # noqa: UP035  (Python 3.9)
+from pathlib import Path
+from typing import Any
 
 from .addresses import allowed_uri
+from .annotations import NOTHING, argument, bare, is_path
 from .codecs import CODECS, IMPORT_NAMES, HashingWriter, codec_named, type_name
 from .extraction import extract_tar
+from .outputs import built, field_annotations
 from .refusals import ArtifactError, JobMisconfigured
 from .store import Store
 from .values import ArtifactReference, Dataset
-
-NOTHING = object()
-"""No annotation, or one that could not be evaluated."""
 
 
 class Inputs:
@@ -50,20 +47,20 @@ class Inputs:
 
         :raises ArtifactError: an artifact is missing, changed, or must not be read.
         """
-        annotation = _bare(annotation)
+        annotation = bare(annotation)
         if isinstance(value, ArtifactReference):
             return self._artifact(value, annotation)
         if isinstance(value, Dataset):
-            return self._dataset_path(value) if _is_path(annotation) else value
+            return self._dataset_path(value) if is_path(annotation) else value
         if isinstance(value, list):
-            item = _argument(annotation, 0)
+            item = argument(annotation, 0)
             return [self.resolve(member, item) for member in value]
         if isinstance(value, dict):
-            item = _argument(annotation, 1)
-            return {key: self.resolve(member, item) for key, member in value.items()}
+            fields, item = field_annotations(annotation), argument(annotation, 1)
+            return built(annotation, {key: self.resolve(part, fields.get(key, item)) for key, part in value.items()})
         if isinstance(value, str) and annotation is Dataset:
             return Dataset(value)
-        if isinstance(value, str) and _is_path(annotation):
+        if isinstance(value, str) and is_path(annotation):
             return Path(value)
         return value
 
@@ -72,7 +69,7 @@ class Inputs:
             return reference
         if annotation is Dataset:
             return Dataset(reference.uri, reference.version)
-        if _is_path(annotation):
+        if is_path(annotation):
             return self._local_copy(reference)
         wanted = type_name(annotation) if isinstance(annotation, type) else ""
         codec = codec_named(reference.codec)
@@ -123,86 +120,6 @@ class Inputs:
                 "annotate it with `Dataset` and open `.uri`, or mount its store in the target",
             )
         return path
-
-
-def parameters(function: Callable[..., Any]) -> Callable[[int | str], Any]:
-    """
-    A lookup of a function's annotations by position or name.
-
-    Each annotation is evaluated on its own, so that one that cannot be (a name that exists for type checkers only)
-    leaves the others alone.
-    """
-    target: Any = inspect.unwrap(function)
-    code = getattr(target, "__code__", None)
-    if code is None:
-        return lambda key: NOTHING
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    surplus = code.co_varnames[len(names) :]
-    starred = surplus[0] if code.co_flags & inspect.CO_VARARGS else ""
-    keywords = surplus[1 if starred else 0] if code.co_flags & inspect.CO_VARKEYWORDS else ""
-    annotations = _annotations(target)
-
-    def lookup(key: int | str) -> Any:
-        if isinstance(key, int):
-            name = names[key] if key < code.co_argcount else starred
-        else:
-            name = key if key in names else keywords
-        return evaluated(annotations.get(name, NOTHING), getattr(target, "__globals__", {}))
-
-    return lookup
-
-
-def return_annotation(function: Callable[..., Any]) -> Any:
-    """The function's evaluated return annotation, or ``NOTHING``."""
-    target: Any = inspect.unwrap(function)
-    return _bare(evaluated(_annotations(target).get("return", NOTHING), getattr(target, "__globals__", {})))
-
-
-def _annotations(target: Any) -> Mapping[str, Any]:
-    try:
-        return getattr(target, "__annotations__", {})
-    except Exception:
-        # Python 3.14 evaluates annotations now, all or none; its own module gives those that can be.
-        if sys.version_info >= (3, 14):
-            import annotationlib
-
-            return annotationlib.get_annotations(target, format=annotationlib.Format.FORWARDREF)
-        return {}
-
-
-def evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
-    """An annotation's value, evaluated in a module's names if it is text; ``NOTHING`` when it cannot be."""
-    if not isinstance(annotation, str):
-        return annotation
-    try:
-        return eval(annotation, dict(names))  # noqa: S307  (the user's own source, about to be run anyway)
-    except Exception:
-        # `Path | None` fails before Python 3.10; each side of it does not.
-        if "|" in annotation and "[" not in annotation:
-            members = (evaluated(part.strip(), names) for part in annotation.split("|"))
-            return next((member for member in members if member not in (None, NOTHING)), NOTHING)
-        return NOTHING
-
-
-def _bare(annotation: Any) -> Any:
-    """Without ``Annotated[…]`` and ``… | None``."""
-    origin = typing.get_origin(annotation)
-    members = [member for member in typing.get_args(annotation) if member is not type(None)]
-    if hasattr(annotation, "__metadata__"):
-        return _bare(members[0])
-    # typing.Union, and types.UnionType of Python 3.10, which 3.9 does not have.
-    if (origin is typing.Union or getattr(origin, "__name__", "") == "UnionType") and members:
-        return _bare(members[0])
-    return annotation
-
-
-def _argument(annotation: Any, index: int) -> Any:
-    arguments = typing.get_args(annotation)
-    return arguments[index] if len(arguments) > index else NOTHING
-
-
-def _is_path(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, PurePath)
 
 
 def require(packages: tuple[str, ...], purpose: str) -> None:

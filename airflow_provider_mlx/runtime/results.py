@@ -7,14 +7,19 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .codecs import Codec, HashingWriter, codec_for, plain, type_name
+from .annotations import NOTHING, bare
+from .codecs import CODECS, MODEL, Codec, HashingWriter, codec_for, codec_for_type_name, plain, type_name
 from .inputs import require
+from .outputs import Model, field_annotations, fields_of, is_metrics, metric_problems, word_about
 from .protocol import OUTPUTS_FOLDER, RESCUE_FOLDER, Output, StepContext
 from .refusals import AlreadyWritten, JobMisconfigured, StepFailed
 from .store import Store
 from .uris import join
 from .values import ArtifactReference
 from .wire import NotPlain, encode
+
+MODEL_FORMS = {"file": "model_file", "directory": "model_directory"}
+"""Codecs of data that a :class:`Model` in the annotation makes one of a model."""
 
 RETURN_VALUE = "return_value"
 DEFAULT_INLINE_BYTES = 48 * 1024
@@ -30,49 +35,73 @@ class Results:
         self._work = work
         self._root = context["outputs"]["uri"]
         self._inline_bytes = int(context["outputs"].get("inline_bytes", DEFAULT_INLINE_BYTES))
+        self.metrics: dict[str, float] = {}
+        """Outputs that are the step's metrics, merged."""
 
-    def encode(self, value: Any) -> dict[str, Output]:
+    def encode(self, value: Any, annotation: Any = NOTHING) -> dict[str, Output]:
         """
         Store a step's result and describe it.
 
-        With ``multiple`` each key is an output of its own, and ``return_value`` is the dict in which what is not plain
-        JSON stands as its reference.
+        With ``multiple`` each key or field is an output of its own, and ``return_value`` is the dict in which what is
+        not plain JSON stands as its reference.
 
+        :param annotation: what the step says that it returns.
         :raises StepFailed: no codec takes the value; it is kept under the attempt's ``rescue/`` where possible.
         """
+        if is_metrics(annotation, value):
+            self._take_metrics(RETURN_VALUE, value)
         if not self._context["outputs"].get("multiple"):
-            return {RETURN_VALUE: self._output(RETURN_VALUE, value)}
-        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            return {RETURN_VALUE: self._output(RETURN_VALUE, value, annotation)}
+        members = fields_of(value)
+        if members is None:
             raise self._refused(
                 RETURN_VALUE, value,
-                f"the step has multiple_outputs and returned a {type_name(type(value))}, not a dict with text as keys",
-                "return a dict with text as keys, or leave multiple_outputs out",
+                f"the step has multiple_outputs and returned a {type_name(type(value))}, not a dict with text as keys, "
+                "a named tuple or a dataclass",
+                "return one of them, or leave multiple_outputs out",
             )  # fmt: skip
-        if RETURN_VALUE in value:
+        if RETURN_VALUE in members:
             raise self._refused(
                 RETURN_VALUE, value, f"a step with multiple_outputs cannot have an output named {RETURN_VALUE!r}",
                 "give it another name",
             )  # fmt: skip
-        outputs = {key: self._output(key, member) for key, member in value.items()}
+        says = field_annotations(bare(annotation))
+        for key, member in members.items():
+            if is_metrics(says.get(key, NOTHING), member):
+                self._take_metrics(key, member)
+        outputs = {key: self._output(key, member, says.get(key, NOTHING)) for key, member in members.items()}
         whole = {
-            key: plain(value[key])
+            key: plain(members[key])
             if output["inline"] or output["artifact"] is None
             else ArtifactReference.from_wire(output["artifact"])
             for key, output in outputs.items()
         }
-        return {**outputs, RETURN_VALUE: self._output(RETURN_VALUE, whole)}
+        return {**outputs, RETURN_VALUE: self._output(RETURN_VALUE, whole, NOTHING)}
 
-    def _output(self, name: str, value: Any) -> Output:
+    def _take_metrics(self, name: str, value: Any) -> None:
+        problems = metric_problems(value)
+        if problems:
+            raise self._refused(
+                name, value, f"{name!r} was to be metrics, and {'; '.join(problems)}",
+                "return a dict of numbers by name, and other things as outputs of their own",
+            )  # fmt: skip
+        self.metrics.update({key: float(number) for key, number in value.items()})
+
+    def _output(self, name: str, value: Any, annotation: Any) -> Output:
         if value is None:
             return {"artifact": None, "inline": True, "value": None}
         if isinstance(value, ArtifactReference):
             return {"artifact": value.to_wire(), "inline": False, "value": None}
-        codec = codec_for(value)
+        codec, word = codec_for(value), word_about(annotation)
         if codec is None:
             raise self._refused(name, value, *_no_codec(value))
+        if isinstance(word, Model) and codec.kind != MODEL:
+            if codec.name not in MODEL_FORMS:
+                raise self._refused(name, value, *_no_model(name, word, value))
+            codec = CODECS[MODEL_FORMS[codec.name]]
         require(codec.packages_of(type_name(type(value))), f"to keep the result {name!r} ({type_name(type(value))})")
         try:
-            reference = self._store_value(name, value, codec)
+            reference = self._store_value(name, value, codec, called=word.name if word else name)
         except (ValueError, TypeError) as error:
             raise self._refused(
                 name, value, f"the result {name!r} cannot be kept: {error}", "change the value as the message says"
@@ -91,8 +120,8 @@ class Results:
             return None  # a lone surrogate, which no other JSON reader takes: the artifact keeps it
         return (wire,) if size <= self._inline_bytes else None
 
-    def _store_value(self, name: str, value: Any, codec: Codec) -> ArtifactReference:
-        suffix = "".join(value.suffixes[-2:]) if codec.name == "file" else codec.suffix
+    def _store_value(self, name: str, value: Any, codec: Codec, *, called: str) -> ArtifactReference:
+        suffix = "".join(value.suffixes[-2:]) if codec.name in ("file", "model_file") else codec.suffix
         stem = object_name(name)
         uri = join(self._root, OUTPUTS_FOLDER, f"{stem}{object_name(suffix) if suffix else ''}")
         digest = ""
@@ -112,8 +141,8 @@ class Results:
                 pass  # the name is the content
         step = self._context["step"]
         return ArtifactReference(
-            uri=uri, sha256=hashing.sha256, size=hashing.size, codec=codec.name, type=type_name(type(value)), name=name,
-            version=hashing.sha256[:12], producer={key: step.get(key) for key in _PRODUCER},
+            uri=uri, sha256=hashing.sha256, size=hashing.size, codec=codec.name, type=type_name(type(value)),
+            name=called, version=hashing.sha256[:12], producer={key: step.get(key) for key in _PRODUCER},
         )  # fmt: skip
 
     def _refused(self, name: str, value: Any, what: str, remedy: str) -> StepFailed:
@@ -152,13 +181,12 @@ def check_return_type(annotation: Any) -> None:
 
     :raises JobMisconfigured: one is missing; better now than after nine hours.
     """
-    if not isinstance(annotation, type):
-        return
-    from .codecs import codec_for_type_name
-
-    name = type_name(annotation)
-    row = codec_for_type_name(name)
-    if row is not None:
+    kind = bare(annotation)
+    for member in (kind, *map(bare, field_annotations(kind).values())):
+        name = type_name(member) if isinstance(member, type) else ""
+        row = codec_for_type_name(name) if name else None
+        if row is None:
+            continue
         try:
             require(row.packages_of(name), f"to keep a result of type {name}")
         except JobMisconfigured as error:
@@ -181,6 +209,13 @@ _HINTS = {
     "async_generator": "collect it into a list, or write a file",
     "function": "return data, not code",
 }
+
+
+def _no_model(name: str, word: Model, value: Any) -> tuple[str, str]:
+    return (
+        f"the output {name!r} is annotated as the model {word.name!r}, and a {type_name(type(value))} is data",
+        f"return a model of a known framework or a Path to the model's file or folder, or say Output({word.name!r})",
+    )
 
 
 def _no_codec(value: Any) -> tuple[str, str]:

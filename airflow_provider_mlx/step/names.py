@@ -18,12 +18,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from airflow_provider_mlx.runtime import bundle_init
+
 FUTURE: Final = "from __future__ import annotations"
 
 AIRFLOW: Final = frozenset({"airflow", "airflow_provider_mlx"})
 
 # What the bundle's own `airflow_provider_mlx` has: it holds the runtime and nothing of Airflow (docs/protocol.md).
-CARRIED_NAMES: Final = frozenset({"Artifact", "Dataset", "current_step", "runtime"})
+CARRIED_NAMES: Final = frozenset({*bundle_init.__all__, "runtime"})
 RUNTIME_PACKAGE: Final = "airflow_provider_mlx.runtime"
 
 BUILTINS: Final = frozenset(dir(builtins)) | {"__name__", "__builtins__", "__annotations__", "__class__"}

@@ -802,7 +802,10 @@ def test_type_parameters_and_type_statements() -> None:
         ),
         pytest.param(
             "from airflow_provider_mlx import Resources\n@task.mlx\ndef step(): return Resources()\n",
-            ["airflow_provider_mlx.Resources", "a job has Artifact, Dataset, current_step, runtime"],
+            [
+                "airflow_provider_mlx.Resources",
+                "a job has Artifact, Dataset, Metrics, Model, Output, current_step, runtime",
+            ],
             id="our own package, beyond what a job has",
         ),
         pytest.param(
