@@ -21,12 +21,13 @@ from airflow_provider_mlx.jobs.ledger import AttemptLedger, Ledger
 from airflow_provider_mlx.runtime.uris import is_within, join
 from airflow_provider_mlx.step.bundle import step_bundle
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity, path_segment
+from airflow_provider_mlx.step.requirements import with_codec_packages
 
 from .output import Answer, logs_on_stderr
 from .places import Place, Scene, places, read_connection, scene_of, with_work_dir
 from .plan import task_of
 from .recorded import Recorded, check_replayable, confirmation, is_private, read_recorded
-from .replay_context import Folders, artifacts_of, inputs_to_bring, replayed_context, requirements_of
+from .replay_context import Folders, artifacts_of, inputs_to_bring, replayed_context
 from .replay_report import has_artifacts, report
 from .replay_run import Staged, dag_file_of, debuggable, environment, run_staged
 
@@ -214,7 +215,9 @@ def _working_tree(scene: Scene, recorded: Recorded) -> Code:
     return Code(
         bundle=step_bundle(shipped.source, shipped.files).data,
         payload=payload,
-        requirements=requirements_of(task.requirements, shipped.return_type, artifacts_of(recorded)),
+        requirements=list(
+            with_codec_packages(task.requirements, return_types=shipped.return_types, inputs=artifacts_of(recorded))
+        ),
         replace=tuple(task.replace),
         env=task.env,
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_mlx.exceptions import ArtifactError
-from airflow_provider_mlx.runtime.codecs import codec_named, packages_for
 from airflow_provider_mlx.runtime.uris import is_within, join, split_uri
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.runtime.wire import decode, references
@@ -121,24 +120,3 @@ def _moved(uri: str, recorded_root: str, root: str, folders: Folders) -> tuple[s
         )
     below = uri[len(recorded_root) :].strip("/")
     return join(root, below), folders.objects / below
-
-
-def requirements_of(own: Sequence[str], return_type: str | None, inputs: Iterable[ArtifactReference]) -> list[str]:
-    """A step's requirements, with the packages that the codecs of its inputs and of its result need."""
-    if not own:
-        return []
-    needed = list(packages_for(return_type)) if return_type else []
-    for reference in inputs:
-        codec = codec_named(reference.codec)
-        needed += codec.packages_of(reference.type) if codec else ()
-    present = {_name(line) for line in own}
-    return [*own, *sorted({package for package in needed if _name(package) not in present})]
-
-
-def _name(requirement: str) -> str:
-    from airflow_provider_mlx.runtime.requirements import normal_name
-
-    head = requirement
-    for mark in " [=<>!~;@":
-        head = head.partition(mark)[0]
-    return normal_name(head)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.operators.arguments import CONTEXT_NAMES, signature_problems, static_argument
 from airflow_provider_mlx.operators.step import FunctionStepOperator, renamed_resources
-from airflow_provider_mlx.step.return_types import return_type_problems
+from airflow_provider_mlx.step.return_types import outputs_of, return_type_problems, return_types
 from airflow_provider_mlx.step.source import slice_callable
 from airflow_provider_mlx.version_compat import KNOWN_CONTEXT_KEYS, DecoratedOperator, TaskDecorator
 
@@ -74,7 +74,7 @@ def check_function(function: Callable[..., Any]) -> None:
         if not problems:
             raise
         raise InvalidStep(error.what, [*error.problems, *problems], where=error.where) from None
-    problems += return_type_problems(cut.return_type)
+    problems += return_type_problems(return_types(function, cut))
     if problems:
         raise InvalidStep(f"step `{function.__name__}` cannot run as a job", problems, where=cut.origin)
 
@@ -117,21 +117,31 @@ def mlx_task(python_callable: Any = None, *, multiple_outputs: bool | None = Non
     """
     Make a step of a function; the same as ``@task.mlx``, with types that editors see.
 
-    :param multiple_outputs: split a returned dict into one XCom per key; by default as the annotation says.
+    :param multiple_outputs: split the result into one XCom per key or field; by default if the annotation is a
+        mapping, or a class that names outputs: a named tuple, a ``TypedDict`` or a dataclass.
 
     The keyword arguments are those of :class:`~airflow_provider_mlx.operators.step.MlxStepOperator` and of every
     Airflow operator.
     """
     options = renamed_resources(kwargs)
-    said = {} if multiple_outputs is None else {"multiple_outputs": multiple_outputs}
 
     def decorate(function: Callable[..., Any]) -> Any:
+        splits = multiple_outputs if multiple_outputs is not None else _names_outputs(function)
+        said = {} if splits is None else {"multiple_outputs": splits}
         return MlxTaskDecorator(
             function=function, operator_class=MlxDecoratedOperator, kwargs=dict(options), decorator_name="task.mlx",
             **said,
         )  # fmt: skip
 
     return decorate if python_callable is None else decorate(python_callable)
+
+
+def _names_outputs(function: Callable[..., Any]) -> bool | None:
+    """Whether the return annotation names outputs; Airflow, which knows of mappings only, is asked if it does not."""
+    try:
+        return True if outputs_of(function, slice_callable(function)) else None
+    except InvalidStep:
+        return None  # told when the step is called, with everything else that is wrong with it
 
 
 def _with_context_names(function: Callable[..., Any], given: dict[str, Any], positional: int) -> dict[str, Any]:

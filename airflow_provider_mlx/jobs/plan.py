@@ -16,7 +16,6 @@ from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import Backend, TargetSettings, no_connections
 from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, Problem
-from airflow_provider_mlx.runtime.codecs import codec_named, packages_for
 from airflow_provider_mlx.runtime.protocol import PROTOCOL, StepContext
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.runtime.values import ArtifactReference
@@ -27,6 +26,7 @@ from airflow_provider_mlx.stacks.stack import PolicyRule, Target
 from airflow_provider_mlx.step.bundle import Bundle, step_bundle
 from airflow_provider_mlx.step.definition import StepDefinition
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
+from airflow_provider_mlx.step.requirements import with_codec_packages
 from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.step.return_types import return_type_problems
 from airflow_provider_mlx.step.spec import JobSpec, ObjectReference, request_digest
@@ -183,7 +183,7 @@ class Planner:
         problems += (
             backend.problems(spec)
             + self._deployment(backend)
-            + return_type_problems(self.definition.return_type)
+            + return_type_problems(self.definition.return_types)
             + self._policy(target, spec)
         )
         if problems:
@@ -246,7 +246,11 @@ class Planner:
             "checkpoint_uri": join(root, self.identity.folder, "checkpoints"),
             "store": {**view.store, "allowed": [root, *self.resolved.artifacts.allowed]},
             "environment": {
-                "requirements": list(self._requirements()),
+                "requirements": list(
+                    with_codec_packages(
+                        self.definition.requirements, return_types=self.definition.return_types, inputs=self.inputs
+                    )
+                ),
                 "inherit": view.inherit_packages,
                 "replace": list(self.definition.replace),
                 "cache": view.environment_cache,
@@ -258,18 +262,6 @@ class Planner:
             context["payload"] = self.definition.payload
         typed: StepContext = context  # type: ignore[assignment]
         return (json.dumps(typed, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
-
-    def _requirements(self) -> tuple[str, ...]:
-        """The step's own, and what the codecs of its inputs and its result need; none if the step names none."""
-        own = self.definition.requirements
-        if not own:
-            return ()
-        needed = list(packages_for(self.definition.return_type)) if self.definition.return_type else []
-        for reference in self.inputs:
-            codec = codec_named(reference.codec)
-            needed += codec.packages_of(reference.type) if codec else ()
-        present = {_package_name(line) for line in own}
-        return (*own, *sorted({package for package in needed if _package_name(package) not in present}))
 
     def _secrets(self, target: Target) -> dict[str, Mapping[str, Any]]:
         missing = [
@@ -361,13 +353,3 @@ def _after(start: datetime, span: timedelta | None) -> datetime | None:
 
 def _object(uri: str, data: bytes) -> ObjectReference:
     return ObjectReference(uri, hashlib.sha256(data).hexdigest(), len(data))
-
-
-def _package_name(requirement: str) -> str:
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
-
-    try:
-        return canonicalize_name(Requirement(requirement.partition(" --")[0]).name)
-    except InvalidRequirement:
-        return requirement

@@ -190,7 +190,7 @@ def definition_of(operator: MlxStepOperator, context: Mapping[str, Any], root: s
         payload=payload.payload, source=payload.source, files=payload.files, command=payload.command,
         arguments=to_wire(args, kwargs, masked=is_masked), requirements=tuple(operator.requirements),
         replace=tuple(operator.replace), secrets=operator.secrets, multiple_outputs=bool(operator.multiple_outputs),
-        return_type=payload.return_type, origin=payload.origin, warnings=payload.warnings,
+        return_types=payload.return_types, origin=payload.origin, warnings=payload.warnings,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.runtime.protocol import Payload
 from airflow_provider_mlx.step.bundle import SLICE_MODULE
 from airflow_provider_mlx.step.packages import collect_folder, collect_packages, find_local_modules
+from airflow_provider_mlx.step.return_types import return_types
 from airflow_provider_mlx.step.slicing import SourceSlice
 from airflow_provider_mlx.step.source import slice_callable
 
@@ -23,7 +24,7 @@ class ShippedPayload:
     source: SourceSlice | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     command: tuple[str, ...] | None = None
-    return_type: str | None = None
+    return_types: tuple[str, ...] = ()
     origin: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -46,7 +47,7 @@ def function_payload(
             kind="function", module=SLICE_MODULE, function=cut.function, origin=cut.origin,
             lines=[list(run) for run in cut.lines],
         ),
-        source=cut, files=files, return_type=cut.return_type, warnings=cut.warnings,
+        source=cut, files=files, return_types=return_types(function, cut), warnings=cut.warnings,
         origin=f"{cut.origin}:{function.__code__.co_firstlineno if hasattr(function, '__code__') else line}",
     )  # fmt: skip
 

@@ -3,6 +3,7 @@ The XCom layout: what a step pushes.
 
 ==================  ==========================================================================================
 ``return_value``    the plain JSON value when it is JSON and small, else the artifact's reference
+the output's name   with ``multiple_outputs``, the same for each output
 ``mlx_artifacts``   output name → reference, for all outputs
 ``mlx_metrics``     metric name → last value, when the step logged any
 ``mlx_job_link``    the job's page, when the backend has one
@@ -29,12 +30,11 @@ def push_results(collected: Collected, ti: Any, *, mapped_over: bool, multiple_o
     Push the references and return what becomes ``return_value``.
 
     :raises InvalidStep: a task downstream maps over the result, or it is to be split, and it is not inline: a
-        reference must never be taken for data.
+        reference must never be taken for the dict or list that it refers to.
     """
     output = collected.outputs.get(RETURN_VALUE, CollectedOutput(None, inline=True))
-    large = [item for item in collected.outputs.values() if not item.inline]
-    if (not output.inline and mapped_over) or (large and multiple_outputs):
-        raise _not_inline(large[0], mapped_over=mapped_over)
+    if not output.inline and (mapped_over or multiple_outputs):
+        raise _not_inline(output, mapped_over=mapped_over)
     if multiple_outputs and not isinstance(output.value, Mapping):
         raise InvalidStep(
             f"`multiple_outputs` splits a dict, and the step returned a {type(output.value).__name__}",

@@ -43,7 +43,7 @@ class Results:
         Store a step's result and describe it.
 
         With ``multiple`` each key or field is an output of its own, and ``return_value`` is the dict in which what is
-        not plain JSON stands as its reference.
+        not plain JSON, or too large for all to be inline, stands as its reference.
 
         :param annotation: what the step says that it returns.
         :raises StepFailed: no codec takes the value; it is kept under the attempt's ``rescue/`` where possible.
@@ -70,13 +70,22 @@ class Results:
             if is_metrics(says.get(key, NOTHING), member):
                 self._take_metrics(key, member)
         outputs = {key: self._output(key, member, says.get(key, NOTHING)) for key, member in members.items()}
-        whole = {
-            key: plain(members[key])
-            if output["inline"] or output["artifact"] is None
-            else ArtifactReference.from_wire(output["artifact"])
+        return {**outputs, RETURN_VALUE: self._output(RETURN_VALUE, self._whole(members, outputs), NOTHING)}
+
+    def _whole(self, members: dict[str, Any], outputs: dict[str, Output]) -> dict[str, Any]:
+        """All outputs as one small dict: the largest values give way to their references until it is inline."""
+        by_value = {key: plain(members[key]) for key, output in outputs.items() if output["inline"]}
+        references = {
+            key: ArtifactReference.from_wire(output["artifact"])
             for key, output in outputs.items()
+            if output["artifact"] is not None
         }
-        return {**outputs, RETURN_VALUE: self._output(RETURN_VALUE, whole, NOTHING)}
+        largest = sorted(by_value.keys() & references.keys(), key=lambda key: references[key].size)
+        whole = {key: by_value.get(key, references.get(key)) for key in outputs}
+        while largest and self._inline(whole) is None:
+            key = largest.pop()
+            whole[key] = references[key]
+        return whole
 
     def _take_metrics(self, name: str, value: Any) -> None:
         problems = metric_problems(value)

@@ -22,7 +22,8 @@ class StepDefinition:
     :param requirements: what must be installed besides the image's packages.
     :param replace: protected packages that the requirements may replace.
     :param secrets: environment variable → logical name, which the target maps.
-    :param return_type: dotted name of the function's return annotation, if it has one that is known.
+    :param return_types: dotted names of what the function's annotation says that it returns, as far as they are known;
+        several where it names outputs.
     :param origin: file and line of the step, for messages.
     """
 
@@ -35,6 +36,6 @@ class StepDefinition:
     replace: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     multiple_outputs: bool = False
-    return_type: str | None = None
+    return_types: tuple[str, ...] = ()
     origin: str = ""
     warnings: tuple[str, ...] = ()

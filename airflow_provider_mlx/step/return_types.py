@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from airflow_provider_mlx.exceptions import Problem
-from airflow_provider_mlx.runtime.codecs import codec_for_type_name
+from airflow_provider_mlx.runtime.annotations import bare, return_annotation
+from airflow_provider_mlx.runtime.codecs import codec_for_type_name, type_name
+from airflow_provider_mlx.runtime.outputs import field_annotations
+
+from .slicing import SourceSlice
 
 _LEFT_TO_THE_VALUE: Final = frozenset(
     {
@@ -17,6 +22,8 @@ _LEFT_TO_THE_VALUE: Final = frozenset(
         "numpy.bool_",
         "airflow_provider_mlx.Dataset", "airflow_provider_mlx.Artifact",
         "airflow_provider_mlx.runtime.Dataset", "airflow_provider_mlx.runtime.Artifact",
+        "airflow_provider_mlx.Metrics", "airflow_provider_mlx.runtime.Metrics",
+        "airflow_provider_mlx.runtime.outputs.Metrics",
     }
 )  # fmt: skip
 """Annotations by which nothing can be refused yet."""
@@ -25,13 +32,32 @@ _OWN_CLASS: Final = "<slice>."
 """A class of the DAG file: a ``TypedDict`` or ``NamedTuple`` is plain JSON, and only the value tells."""
 
 
-def return_type_problems(return_type: str | None) -> list[Problem]:
+def outputs_of(function: Callable[..., Any], cut: SourceSlice) -> Mapping[str, str | None]:
     """
-    Refuse a return annotation that no codec takes.
+    The outputs that a step's return annotation names, each with its type's dotted name.
 
-    :param return_type: the annotation's dotted name; ``None`` when nothing is said or can be known.
+    A class of the DAG file is read from its text; an imported one is asked itself, if it can be imported here.
     """
-    if return_type is None or return_type in _LEFT_TO_THE_VALUE or return_type.startswith(_OWN_CLASS):
+    if cut.outputs:
+        return cut.outputs
+    members = field_annotations(bare(return_annotation(function)))
+    kinds = {name: bare(member) for name, member in members.items()}
+    return {name: type_name(kind) if isinstance(kind, type) else None for name, kind in kinds.items()}
+
+
+def return_types(function: Callable[..., Any], cut: SourceSlice) -> tuple[str, ...]:
+    """The types of a step's results, as far as they are known: of its named outputs, or of its one result."""
+    said = outputs_of(function, cut).values() or (cut.return_type,)
+    return tuple(dict.fromkeys(dotted for dotted in said if dotted is not None))
+
+
+def return_type_problems(return_types: Iterable[str]) -> list[Problem]:
+    """Refuse what no codec takes; a result of which nothing is known is left to the value."""
+    return [problem for dotted in return_types for problem in _problems_of(dotted)]
+
+
+def _problems_of(return_type: str) -> list[Problem]:
+    if return_type in _LEFT_TO_THE_VALUE or return_type.startswith(_OWN_CLASS):
         return []
     if codec_for_type_name(return_type) is not None:
         return []

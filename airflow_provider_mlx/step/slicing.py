@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
 
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 
@@ -29,11 +28,9 @@ from .module import (
     own_nodes,
     parse_module,
 )
+from .named_outputs import SLICE, named_outputs
 from .names import BUILTINS, FUTURE, Function, Meaning, root_name, type_name
 from .reach import Found, Reach, wanted_by
-
-SLICE: Final = "<slice>"
-"""Stands for the slice's own module in the name of a type that the slice defines."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,7 @@ class SourceSlice:
     :param relative_imports: modules whose relative import was made absolute.
     :param return_type: dotted name of what the function's annotation says, ``<slice>.Name`` for a class of the slice
         itself, None where nothing can be said.
+    :param outputs: the fields of such a class, if it names outputs: name → dotted name of its type.
     :param parameters: the same for each parameter, in order; ``*args`` and ``**kwargs`` left out.
     :param warnings: what works differently in the job.
     """
@@ -64,6 +62,7 @@ class SourceSlice:
     annotation_modules: frozenset[str] = frozenset()
     relative_imports: tuple[str, ...] = ()
     return_type: str | None = None
+    outputs: Mapping[str, str | None] = field(default_factory=dict, hash=False)
     parameters: Mapping[str, str | None] = field(default_factory=dict, hash=False)
     warnings: tuple[str, ...] = ()
 
@@ -182,7 +181,7 @@ class _Cut:
         packages = {alias.module.partition(".")[0] for alias in aliases} - sys.stdlib_module_names
         modules = frozenset[str]().union(*(alias.modules for alias in aliases))
         text, lines = self._render(step, kept, needed, optional)
-        arguments = self.node.args
+        arguments, return_type = self.node.args, type_name(self.node.returns, self._stands_for)
         return SourceSlice(
             text=text,
             function=self.name,
@@ -192,13 +191,18 @@ class _Cut:
             modules=modules,
             annotation_modules=frozenset[str]().union(*(alias.modules for alias in for_annotations)) - modules,
             relative_imports=tuple(sorted(modules & self.module.relative)),
-            return_type=type_name(self.node.returns, self._stands_for),
+            return_type=return_type,
+            outputs=named_outputs(return_type, find=self._class_named, meaning=self._stands_for),
             parameters={
                 a.arg: type_name(a.annotation, self._stands_for)
                 for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
             },
             warnings=tuple(self.warnings),
         )
+
+    def _class_named(self, name: str) -> ast.ClassDef | None:
+        nodes = (node for unit in self.reach.by_name.get(name, []) for node in unit.nodes)
+        return next((node for node in nodes if isinstance(node, ast.ClassDef) and node.name == name), None)
 
     def _stands_for(self, name: str) -> Meaning:
         """What a name in the function's signature means; what type checkers see goes first."""

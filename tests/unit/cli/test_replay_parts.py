@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_mlx.cli.debug_driver import as_in_dag_file, frames_below, is_user_file
 from airflow_provider_mlx.cli.recorded import Recorded
-from airflow_provider_mlx.cli.replay_context import Folders, inputs_to_bring, replayed_context, requirements_of
+from airflow_provider_mlx.cli.replay_context import Folders, inputs_to_bring, replayed_context
 from airflow_provider_mlx.cli.replay_report import compared, of_result, with_user_frames
 from airflow_provider_mlx.cli.replay_run import environment, same_lines
 from airflow_provider_mlx.exceptions import ArtifactError
@@ -88,11 +88,6 @@ def test_an_input_outside_the_root_is_not_brought(folders):
     given = {"args": [artifact("s3://other/secret.json")], "kwargs": {}}
     with pytest.raises(ArtifactError, match="outside the artifact root"):
         inputs_to_bring(of("s3://lake/mlx", arguments=given), folders, root="s3://lake/mlx")
-
-
-def test_a_steps_requirements_with_those_of_its_result():
-    assert requirements_of([], "pandas.DataFrame", []) == []
-    assert requirements_of(["pandas>=2"], "pandas.DataFrame", []) == ["pandas>=2", "pyarrow"]
 
 
 def test_the_slice_is_compiled_under_the_dag_files_name_and_lines(tmp_path):

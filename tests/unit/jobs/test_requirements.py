@@ -19,7 +19,7 @@ def artifact(codec: str, type_name: str) -> ArtifactReference:
 
 def requirements(own: tuple[str, ...], *inputs: ArtifactReference, return_type: str | None = None) -> list[str]:
     made = planner()
-    definition = replace(made.definition, requirements=own, return_type=return_type)
+    definition = replace(made.definition, requirements=own, return_types=(return_type,) if return_type else ())
     context = json.loads(replace(made, definition=definition, inputs=inputs).plan(1).context)
     found: list[str] = context["environment"]["requirements"]
     return found

@@ -268,8 +268,9 @@ def test_a_corrupt_result_is_an_error_with_its_place(load: Load, execute: Execut
         execute(load(body)["step"])
 
 
-def test_a_large_result_that_is_split_is_an_error_before_the_push(load: Load, execute: Execute) -> None:
-    tasks = load("@task.mlx(multiple_outputs=True)\ndef step():\n    return {'a': 'x' * 60_000}\nstep()")
+def test_a_split_result_too_large_even_as_references_is_an_error_before_the_push(load: Load, execute: Execute) -> None:
+    body = "@task.mlx(multiple_outputs=True)\ndef step():\n    return {str(n): 'x' * 1000 for n in range(200)}\nstep()"
+    tasks = load(body)
     with pytest.raises(InvalidStep, match="the result is split by `multiple_outputs`, and it is not small plain JSON"):
         execute(tasks["step"])
 

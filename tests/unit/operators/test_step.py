@@ -36,6 +36,48 @@ def test_a_function_gets_its_arguments_and_the_names_of_the_run(load: Load, exec
     ]  # fmt: skip
 
 
+FITTED = """
+from typing import Annotated, ClassVar, NamedTuple
+from pathlib import Path
+from airflow_provider_mlx import Metrics, Model
+
+class Fitted(NamedTuple):
+    weights: Annotated[Path, Model("churn")]
+    scores: Metrics
+    text: str
+
+@task.mlx
+def fit() -> Fitted:
+    Path("w.bin").write_bytes(b"weights")
+    return Fitted(Path("w.bin"), {"auc": 0.75}, "x" * 60_000)
+
+@task.mlx
+def use(weights: Path, text: str, auc: float):
+    return [weights.read_bytes().decode(), len(text), auc]
+
+@task.mlx
+def use_all(fitted: Fitted):
+    return [type(fitted).__name__, fitted.weights.name, fitted.scores, len(fitted.text)]
+
+fitted = fit()
+use(fitted["weights"], fitted["text"], fitted["scores"])
+use_all(fitted)
+"""
+
+
+def test_the_fields_of_a_class_are_outputs_without_a_further_word(load: Load, execute: Execute) -> None:
+    tasks = load(FITTED)
+    made = execute(tasks["fit"])
+    assert tasks["fit"].multiple_outputs is True
+    assert made.result["scores"] == {"auc": 0.75}
+    assert [made.result[name]["name"] for name in ("weights", "text")] == ["churn", "text"]
+    assert made.pushed["mlx_metrics"] == {"auc": 0.75}
+    assert set(made.pushed["mlx_artifacts"]) == {"weights", "scores", "text", "return_value"}
+    used = tasks["use_all"]
+    used.op_args = [made.result]
+    assert execute(used).result == ["Fitted", "weights.bin", {"auc": 0.75}, 60_000]
+
+
 def test_a_dataset_is_passed_by_reference_and_may_be_returned(load: Load, execute: Execute, airflow_home: Path) -> None:
     data = airflow_home / "mlx" / "data.csv"
     data.parent.mkdir(parents=True, exist_ok=True)
