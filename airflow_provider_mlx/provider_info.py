@@ -22,7 +22,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "operators": [{"integration-name": "MLX steps", "python-modules": ["airflow_provider_mlx.operators.step"]}],
         "task-decorators": [{"name": "mlx", "class-name": "airflow_provider_mlx.decorators.mlx.mlx_task"}],
-        "extra-links": ["airflow_provider_mlx.links.job.JobLink"],
+        "extra-links": ["airflow_provider_mlx.links.step.JobLink", "airflow_provider_mlx.links.step.FolderLink"],
         "cli": ["airflow_provider_mlx.cli.airflow_commands.get_commands"],
         "config": {
             SECTION: {

@@ -21,9 +21,11 @@ from airflow_provider_mlx.jobs.ledger import AttemptRecord, Ledger
 from airflow_provider_mlx.jobs.life import StepLife, Waiting
 from airflow_provider_mlx.jobs.plan import Planner
 from airflow_provider_mlx.lineage.provider import SPOOL_FOLDER, step_lineage
+from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.settings import read_settings
 from airflow_provider_mlx.stacks import ResolvedStep, Stacks, StepChoice, resolve_target
+from airflow_provider_mlx.stacks.browse import browse_url
 from airflow_provider_mlx.step.credentials import requirement_problems
 from airflow_provider_mlx.step.definition import StepDefinition
 from airflow_provider_mlx.step.resources import Resources
@@ -60,7 +62,9 @@ def begin_step(operator: MlxStepOperator, context: Mapping[str, Any], *, killed:
     for reason in step.resolved.why:
         operator.log.info("mlx: %s", reason)
     artifacts = step.resolved.artifacts
-    life = step.life(artifacts.root, artifacts.conn_id, leaves=may_leave(operator, step.settings))
+    life = step.life(
+        artifacts.root, artifacts.conn_id, leaves=may_leave(operator, step.settings), browse=artifacts.browse
+    )
     return step.finish(life.run(), artifacts.root, artifacts.conn_id)
 
 
@@ -112,14 +116,18 @@ class _Step:
         )  # fmt: skip
         return resolve_target(self.stacks, name, choice_of(operator, self._ti), why=why)
 
-    def life(self, root: str, conn_id: str | None, *, leaves: bool) -> StepLife:
+    def life(self, root: str, conn_id: str | None, *, leaves: bool, browse: str | None = None) -> StepLife:
         """
         The life of the step's jobs.
 
         :param root: of the ledger; ``conn_id`` opens it.
+        :param browse: how the store's console names a folder; not said again after a deferral.
         """
         store = open_store(root, conn_id)
-        ports = ports_for(self._context, log=self._operator.log, killed=self._killed)
+        ports = ports_for(
+            self._context, log=self._operator.log, killed=self._killed,
+            folder_url=lambda attempt: browse_url(browse, join(root, self._identity.attempt_folder(attempt))),
+        )  # fmt: skip
         spool = self.settings.local_root / SPOOL_FOLDER
         lineage = step_lineage(self._operator, self._context, identity=self._identity, store=store, spool=spool)
         if lineage is not None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_mlx.exceptions import InvalidStep, MlxError, Problem
-from airflow_provider_mlx.links.job import JobLink
+from airflow_provider_mlx.links.step import FolderLink, JobLink
 from airflow_provider_mlx.step.resources import Resources
 
 from .arguments import fill_context, static_argument
@@ -52,7 +52,7 @@ class MlxStepOperator(BaseOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "arguments": "json", "step_resources": "json", "env": "json", "overrides": "json",
     }  # fmt: skip
-    operator_extra_links = (JobLink(),)
+    operator_extra_links = (JobLink(), FolderLink())
     collected: Any = None
     """The result, in the process that collected it."""
     ui_color = "#e6f0fa"
@@ -128,7 +128,7 @@ class MlxStepOperator(BaseOperator):
 
     def _as_airflow(self, context: Any, act: Callable[..., Any], **arguments: Any) -> Any:
         self._killed = threading.Event()
-        self.job_url = ""
+        self.link_urls: dict[str, str] = {}
         try:
             return act(self, context, killed=self._killed, **arguments)
         except MlxError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Stats
@@ -15,7 +15,7 @@ from airflow_provider_mlx.backends.registry import backend_class, backend_names
 from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.jobs.plan import PlanningOptions
 from airflow_provider_mlx.jobs.ports import Ports, TryFacts
-from airflow_provider_mlx.links.job import LINK_KEY
+from airflow_provider_mlx.links.step import FOLDER_LINK, JOB_LINK
 from airflow_provider_mlx.settings import Settings, read_settings
 from airflow_provider_mlx.stacks import PARAM_NAME, Stacks, declared_stack_param, load_stacks, resolve_stack_name
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
@@ -51,24 +51,35 @@ def facts_of(context: Mapping[str, Any]) -> TryFacts:
     )
 
 
-def ports_for(context: Mapping[str, Any], *, log: Any, killed: threading.Event) -> Ports:
-    """The life of a job's effects, through Airflow."""
+def ports_for(
+    context: Mapping[str, Any],
+    *,
+    log: Any,
+    killed: threading.Event,
+    folder_url: Callable[[int], str | None] = lambda attempt: None,
+) -> Ports:
+    """
+    The life of a job's effects, through Airflow.
+
+    :param folder_url: the page of an attempt's folder in the artifact store's console, if it has one.
+    """
     ti, ours = context["ti"], log
 
-    def publish_link(url: str | None) -> None:
-        ti.task.job_url = url or ""
+    def publish(key: str, url: str | None) -> None:
         if url:
-            ti.xcom_push(key=LINK_KEY, value=url)
+            ti.task.link_urls[key] = url
+            ti.xcom_push(key=key, value=url)
 
     def identify(backend: str, job: str, attempt: int) -> None:
         nonlocal ours
         ours = log_about(log, mlx_backend=backend, mlx_job=job, mlx_attempt=attempt)
+        publish(FOLDER_LINK, folder_url(attempt))
 
     return Ports(
         show=lambda line: log.info("%s", line),
         say=lambda line: ours.info("mlx: %s", line),
         task_state=lambda: task_state(ti),
-        publish_link=publish_link,
+        publish_link=lambda url: publish(JOB_LINK, url),
         identify=identify,
         count=lambda name, tags: Stats.incr(name, tags=dict(tags)),
         is_timeout=lambda error: isinstance(error, AirflowTaskTimeout),

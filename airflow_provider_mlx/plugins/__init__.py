@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_mlx.links.job import JobLink
+from airflow_provider_mlx.links.step import FolderLink, JobLink
 
 from . import marks
 
@@ -13,5 +13,5 @@ class MlxPlugin(AirflowPlugin):
     """Registers what Airflow knows only through plugins."""
 
     name = "airflow_provider_mlx"
-    operator_extra_links = [JobLink()]  # noqa: RUF012  (Airflow's own signature)
+    operator_extra_links = [JobLink(), FolderLink()]  # noqa: RUF012  (Airflow's own signature)
     listeners = [marks]  # noqa: RUF012

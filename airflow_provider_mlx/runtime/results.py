@@ -11,6 +11,7 @@ from .annotations import NOTHING, bare
 from .codecs import CODECS, MODEL, Codec, HashingWriter, codec_for, codec_for_type_name, plain, type_name
 from .inputs import require
 from .outputs import Model, field_annotations, fields_of, is_metrics, metric_problems, word_about
+from .previews import preview
 from .protocol import OUTPUTS_FOLDER, RESCUE_FOLDER, Output, StepContext
 from .refusals import AlreadyWritten, JobMisconfigured, StepFailed
 from .store import Store
@@ -117,6 +118,7 @@ class Results:
             ) from error
         inline = self._inline(value) if codec.name in ("json", "text") else None
         if inline is None:
+            print(*preview(name, value, codec, reference), sep="\n", flush=True)
             return {"artifact": reference.to_wire(), "inline": False, "value": None}
         return {"artifact": reference.to_wire(), "inline": True, "value": inline[0]}
 

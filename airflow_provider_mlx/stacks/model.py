@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.runtime.uris import split_uri
+from airflow_provider_mlx.stacks.browse import template_problem
 from airflow_provider_mlx.stacks.durations import parse_duration
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -68,6 +69,16 @@ def _prefix(value: Any) -> Any:
     return value
 
 
+def _browse(value: Any) -> Any:
+    wrong = template_problem(value) if isinstance(value, str) else ""
+    if wrong:
+        raise _refusal(
+            f"`{value[:80]}` is no address of a folder's page: {wrong}",
+            "write an http(s) address with {bucket} and {key}, or {uri}",
+        )
+    return value
+
+
 def _reference(value: Any) -> Any:
     if not isinstance(value, dict):
         raise _refusal(
@@ -82,6 +93,7 @@ Text = Annotated[StrictStr, BeforeValidator(_text)]
 Name = Annotated[StrictStr, BeforeValidator(_name)]
 Root = Annotated[StrictStr, BeforeValidator(_root)]
 Prefix = Annotated[StrictStr, BeforeValidator(_prefix)]
+Browse = Annotated[StrictStr, BeforeValidator(_browse)]
 Reference = Annotated[dict[str, Any], BeforeValidator(_reference)]
 Number = StrictInt | StrictFloat
 Quantity = StrictStr | StrictInt | StrictFloat
@@ -97,6 +109,7 @@ class ArtifactsModel(_Model):
     root: Root | None = None
     conn_id: StrictStr | None = None
     allowed: list[Prefix] = []
+    browse: Browse | None = None
 
 
 class ResourcesModel(_Model):

@@ -27,11 +27,13 @@ class Artifacts:
     :param root: a URI.
     :param conn_id: the Airflow connection that opens it; ``None`` for the environment's own credentials.
     :param allowed: URI prefixes, each ending in ``/``, of the datasets that steps may read outside the root.
+    :param browse: the address of a folder's page in the store's console, with ``{bucket}``, ``{key}`` and ``{uri}``.
     """
 
     root: str
     conn_id: str | None = None
     allowed: tuple[str, ...] = ()
+    browse: str | None = None
 
 
 @dataclass(frozen=True)

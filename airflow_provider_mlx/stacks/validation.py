@@ -175,7 +175,7 @@ class _Validation:
         tasks = tuple(override for override in overrides if override is not None)
         said = model.artifacts if model else None
         root = said.root if said and said.root else self.local_root
-        artifacts = Artifacts(root, said.conn_id, tuple(said.allowed)) if said else Artifacts(root)
+        artifacts = Artifacts(root, said.conn_id, tuple(said.allowed), said.browse) if said else Artifacts(root)
         options = model.model_dump(include={"strict", "on_unsupported", "install_client", "tags"}) if model else {}
         stack = Stack(
             name=name,

@@ -54,7 +54,7 @@ def test_airflow_discovers_the_provider(answers: Mapping[tuple[str, str], Finish
 @pytest.mark.parametrize("version", ENVIRONMENTS)
 def test_the_extra_link_is_registered(answers: Mapping[tuple[str, str], Finished], version: str) -> None:
     links = [entry["extra_link_class_name"] for entry in json_of(answers[version, "links"])]
-    assert "airflow_provider_mlx.links.job.JobLink" in links
+    assert "airflow_provider_mlx.links.step.JobLink" in links
 
 
 @pytest.mark.parametrize("version", ENVIRONMENTS)

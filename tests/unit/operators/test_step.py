@@ -36,6 +36,19 @@ def test_a_function_gets_its_arguments_and_the_names_of_the_run(load: Load, exec
     ]  # fmt: skip
 
 
+def test_the_attempts_folder_is_a_link_where_the_stack_says_how(load: Load, execute: Execute) -> None:
+    stacks = (
+        "default: one\nstacks:\n  one:\n    artifacts: {browse: 'https://files.test/?at={uri}'}\n"
+        "    targets: {default: {backend: local}}\n"
+    )
+    ti = execute(load("@task.mlx\ndef step():\n    return 1\nstep()", stacks=stacks)["step"])
+    assert ti.pushed["mlx_folder_link"].startswith("https://files.test/?at=file%3A%2F%2F")
+    assert ti.pushed["mlx_folder_link"].endswith("%2Fruns%2Fdefault%2Fdag%2Frun%2Fstep%2F-1%2Fattempt-1")
+    assert [link.get_link(ti.task, ti_key=None) for link in ti.task.operator_extra_links] == [
+        "", ti.pushed["mlx_folder_link"],
+    ]  # fmt: skip
+
+
 FITTED = """
 from typing import Annotated, ClassVar, NamedTuple
 from pathlib import Path

@@ -19,6 +19,8 @@ DEFAULT = "targets: {default: {backend: local}}\n"
     ("text", "problems"),
     [
         pytest.param("", ["the file is empty"], id="an empty file"),
+        pytest.param('stacks: {dev: {artifacts: {root: "s3://ml/mlx", browse: "s3://{bucket}"}, targets: {default: {backend: local}}}}', ["`artifacts.browse` of stack `dev`: `s3://{bucket}` is no address of a folder's page: it is no web address"], id="a page that is no web address"),
+        pytest.param('stacks: {dev: {artifacts: {root: "s3://ml/mlx", browse: "https://x/{path}"}, targets: {default: {backend: local}}}}', ["`artifacts.browse` of stack `dev`: `https://x/{path}` is no address of a folder's page: it has the field {path}"], id="a page with a field that nobody fills"),
         pytest.param("# nothing\n", ["the file is empty"], id="a comment alone"),
         pytest.param("default: local", ["the file defines no stack"], id="a default and nothing else"),
         pytest.param("[1]", ["the file should be a mapping"], id="a list"),
