@@ -15,9 +15,9 @@ from airflow_provider_mlx.runtime.wire import decode, references
 
 _RESULT_LIMIT = 16 * 1024 * 1024
 
-_OUTPUT = re.compile(r"(runs(?:/[^/]+){5}/attempt-\d+)/outputs/.")
-"""An output and its attempt's folder, below the root. Only there is ``result.json`` the ledger's: a step may write
-files of that name among its own outputs."""
+_OUTPUT = re.compile(r"(runs(?:/[^/]+){5}/(?:attempt-\d+|saved-\d+/[^/]+))/outputs/.")
+"""An output and the folder of its attempt, or of what a plain task saved, below the root. Only there is ``result.json``
+the ledger's: a step may write files of that name among its own outputs."""
 
 
 def check_inputs(arguments: Arguments, *, store: ObjectStore, gate: Gate, root: str) -> tuple[ArtifactReference, ...]:

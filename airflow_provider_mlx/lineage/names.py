@@ -45,7 +45,7 @@ _ADDRESSES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_OUTPUT: Final = re.compile(r"(?P<root>.*?)/?runs/(?P<deployment>[^/]+)/(?P<dag>[^/]+)/[^/]+/(?P<task>[^/]+)/[^/]+/attempt-\d+/outputs/[^/]+")  # fmt: skip # noqa: E501
+_OUTPUT: Final = re.compile(r"(?P<root>.*?)/?runs/(?P<deployment>[^/]+)/(?P<dag>[^/]+)/[^/]+/(?P<task>[^/]+)/[^/]+/(?:attempt-\d+|saved-\d+/[^/]+)/outputs/[^/]+")  # fmt: skip # noqa: E501
 """An output's place in the artifact root (``jobs/ledger.py``)."""
 
 

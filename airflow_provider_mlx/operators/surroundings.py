@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import Stats
 
@@ -12,13 +12,14 @@ from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
 from airflow_provider_mlx.backends.base import TargetSettings
 from airflow_provider_mlx.backends.registry import backend_class, backend_names
-from airflow_provider_mlx.exceptions import InvalidStep
+from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep
 from airflow_provider_mlx.jobs.plan import PlanningOptions
 from airflow_provider_mlx.jobs.ports import Ports, TryFacts
 from airflow_provider_mlx.links.step import FOLDER_LINK, JOB_LINK
+from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.settings import Settings, read_settings
 from airflow_provider_mlx.stacks import PARAM_NAME, Stacks, declared_stack_param, load_stacks, resolve_stack_name
-from airflow_provider_mlx.step.identity import TaskInstanceIdentity
+from airflow_provider_mlx.step.identity import TaskInstanceIdentity, path_segment
 from airflow_provider_mlx.version_compat import AirflowTaskTimeout, bundle_root, is_dag_test, log_about, task_state
 
 NO_DEPLOYMENT = "default"
@@ -147,9 +148,17 @@ def stack_choice(
     return resolve_stack_name(step, run_param, settings.stack, stacks.default)
 
 
-def artifact_access(stack: str | None) -> tuple[ObjectStore, Gate]:
+class ArtifactAccess(NamedTuple):
+    """The artifact root of a stack, opened, and the gate before it."""
+
+    root: str
+    store: ObjectStore
+    gate: Gate
+
+
+def artifact_access(stack: str | None) -> ArtifactAccess:
     """
-    The store and the gate for ``Artifact.of`` in a plain task.
+    What ``Artifact`` needs in a plain task.
 
     :param stack: the stack's name; by default the one that this run uses.
     """
@@ -162,7 +171,27 @@ def artifact_access(stack: str | None) -> tuple[ObjectStore, Gate]:
         params=dict(context.get("params") or {}),
     )  # fmt: skip
     artifacts = stacks.stack(name).artifacts
-    return open_store(artifacts.root, artifacts.conn_id), Gate((artifacts.root, *artifacts.allowed))
+    store = open_store(artifacts.root, artifacts.conn_id)
+    return ArtifactAccess(artifacts.root, store, Gate((artifacts.root, *artifacts.allowed)))
+
+
+def place_to_save(root: str, name: str) -> tuple[str, Mapping[str, Any]]:
+    """
+    The folder of a value that the running task saves, and the task instance as references name it.
+
+    :raises ArtifactError: no task runs here.
+    """
+    ti = current_context().get("ti")
+    if ti is None:
+        raise ArtifactError(
+            "an artifact can be saved by a running task only: its reference says which one made it",
+            remedy="call `Artifact.save` in the task's function, or write the file yourself and pass a `Dataset`",
+        )
+    identity = identity_of(ti, read_settings())
+    folder = join(root, identity.folder, f"saved-{ti.try_number}", path_segment(name))
+    step = identity.step(try_number=ti.try_number, attempt=ti.try_number)
+    keys = ("deployment_id", "dag_id", "run_id", "task_id", "map_index", "attempt")
+    return folder, {key: step[key] for key in keys}  # type: ignore[literal-required]
 
 
 def current_context() -> Mapping[str, Any]:

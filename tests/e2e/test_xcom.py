@@ -18,6 +18,7 @@ REQUESTS = (
     "mapping",
     "references",
     "artifacts",
+    "saving",
     "keys",
     "mapped_over_too_much",
     ("elsewhere", {"passing": "run:passing", "references": "run:references"}),
@@ -111,6 +112,13 @@ def test_a_plain_task_loads_data_and_no_model(finished: Callable[[str], Run]) ->
     assert "Airflow processes do not load models" in refusal
     assert "hand the reference to a step" in refusal
     assert "a float is no artifact reference" in run.xcom("refuse_value")
+
+
+def test_what_a_plain_task_saves_arrives_in_a_step(finished: Callable[[str], Run]) -> None:
+    run = finished("saving")
+    assert run.xcom("use_saved") == [102_400, 255, "short"]
+    reference = run.xcom("saved")["bytes"]
+    assert (reference["producer"]["task_id"], reference["codec"], reference["name"]) == ("saved", "bytes", "bytes")
 
 
 def test_keys_of_a_dict_are_pulled_one_by_one(finished: Callable[[str], Run]) -> None:

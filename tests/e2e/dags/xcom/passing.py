@@ -191,6 +191,19 @@ def artifacts() -> None:
 
 
 @dag(schedule=None, start_date=START)
+def saving() -> None:
+    @task
+    def saved() -> dict[str, Any]:
+        return {"bytes": Artifact.save(bytes(range(256)) * 400, name="bytes"), "text": Artifact.save("short")}
+
+    @task.mlx
+    def use_saved(saved: dict[str, Any]) -> list[Any]:
+        return [len(saved["bytes"]), saved["bytes"][-1], saved["text"]]
+
+    use_saved(saved())
+
+
+@dag(schedule=None, start_date=START)
 def keys() -> None:
     @task.mlx(multiple_outputs=True)
     def split() -> dict[str, Any]:
@@ -236,5 +249,6 @@ elsewhere()
 mapping()
 references()
 artifacts()
+saving()
 keys()
 mapped_over_too_much()
