@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .decorators.mlx import mlx_task as mlx_task
     from .decorators.params import mlx_stack_param as mlx_stack_param
     from .operators.artifact import Artifact as Artifact
+    from .operators.assets import AssetArtifact as AssetArtifact
+    from .operators.gate import MlxGate as MlxGate
     from .operators.step import MlxStepOperator as MlxStepOperator
     from .runtime.outputs import Metrics as Metrics
     from .runtime.outputs import Model as Model
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Artifact": "operators.artifact",
+    "AssetArtifact": "operators.assets",
     "Dataset": "runtime.values",
     "Metrics": "runtime.outputs",
+    "MlxGate": "operators.gate",
     "MlxStepOperator": "operators.step",
     "Model": "runtime.outputs",
     "Output": "runtime.outputs",
@@ -35,8 +39,8 @@ _WHERE = {
 }
 
 __all__ = [
-    "Artifact", "Dataset", "Metrics", "MlxStepOperator", "Model", "Output", "Resources", "__version__",
-    "mlx_stack_param", "mlx_task",
+    "Artifact", "AssetArtifact", "Dataset", "Metrics", "MlxGate", "MlxStepOperator", "Model", "Output", "Resources",
+    "__version__", "mlx_stack_param", "mlx_task",
 ]  # fmt: skip
 
 

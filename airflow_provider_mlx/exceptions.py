@@ -129,7 +129,13 @@ class InvalidStep(MlxError):
 
 
 class StepFailed(MlxError):
-    """The user's code raised, or exited with a code that is not zero."""
+    """
+    The user's code raised, or exited with a code that is not zero.
+
+    ``exit_code`` is the process's, where the job or its backend tells it.
+    """
+
+    exit_code: int | None = None
 
 
 class OutOfMemory(MlxError):

@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         env: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        skip_on_exit_code: int | Sequence[int] | None = None,
         preemptions: int | None = None,
         deferrable: bool | None = None,
         **kwargs: Any,

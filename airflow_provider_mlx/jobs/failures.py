@@ -99,7 +99,10 @@ def from_error(error: Mapping[str, Any], *, job: str, attempt: int, url: str | N
     if own_code and not remedy:
         remedy = f"{_OWN_CODE}; or replay it in your checkout: {replay}" if replay else _OWN_CODE
     # The traceback is in the log already, mapped to the DAG file: repeating its end would hide the sentence.
-    return _build(kind, what, where=_place(error), job=job, remedy=remedy, url=url, attempt=attempt, log_tail=())
+    return _build(
+        kind, what, where=_place(error), job=job, remedy=remedy, url=url, attempt=attempt, log_tail=(),
+        exit_code=error.get("exit_code"),
+    )  # fmt: skip
 
 
 def from_status(
@@ -126,7 +129,9 @@ def from_status(
     else:
         what = f"the job failed{code} and left no error.json{said}"
         remedy = "the job's own log says more; a process that is killed leaves no traceback"
-    return _build(kind, what, job=job, url=url, attempt=attempt, log_tail=log_tail, remedy=remedy)
+    return _build(
+        kind, what, job=job, url=url, attempt=attempt, log_tail=log_tail, remedy=remedy, exit_code=status.exit_code
+    )
 
 
 def result_missing(*, job: str, attempt: int, uri: str, url: str | None, log_tail: Sequence[str]) -> MlxError:
@@ -147,10 +152,13 @@ def lost(status: JobStatus, *, job: str, attempt: int) -> MlxError:
     )  # fmt: skip
 
 
-def _build(kind: type[MlxError], what: str, **fields: Any) -> MlxError:
+def _build(kind: type[MlxError], what: str, *, exit_code: Any = None, **fields: Any) -> MlxError:
     if issubclass(kind, exceptions.InvalidStep):
         return kind(what, where=fields.get("job", ""), remedy=fields.get("remedy", ""))
-    return kind(what, **fields)
+    built = kind(what, **fields)
+    if isinstance(built, exceptions.StepFailed) and isinstance(exit_code, int):
+        built.exit_code = exit_code
+    return built
 
 
 def _place(error: Mapping[str, Any]) -> str:

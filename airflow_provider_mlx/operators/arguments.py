@@ -12,6 +12,8 @@ from airflow_provider_mlx.runtime.protocol import Arguments
 from airflow_provider_mlx.runtime.values import TAG, Dataset
 from airflow_provider_mlx.runtime.wire import NotPlain, decode, encode
 
+from .assets import AssetArtifact
+
 CONTEXT_NAMES: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "ds": lambda context: context["ds"],
     "ds_nodash": lambda context: context["ds_nodash"],
@@ -36,9 +38,9 @@ WAYS_OUT: Final[Mapping[str, str]] = {
     "dag_run": 'ask for `run_id` or `conf`, or pass `"{{ dag_run.run_type }}"`',
     "macros": 'pass a rendered template, as `"{{ macros.ds_add(ds, 1) }}"`',
     "conn": "name the secret under `secrets=`, or pass a rendered field that is no secret",
-    "outlet_events": "emit the event in a plain task after the step, from what the step returned",
-    "inlet_events": "read them in a plain task and pass what you need",
-    "triggering_asset_events": "read them in a plain task and pass what you need",
+    "outlet_events": "name the asset in `outlets=`: its event tells uri, digest and metrics of what the step made",
+    "inlet_events": "pass `AssetArtifact(asset)`, with the asset in `inlets=`: the last event's artifact",
+    "triggering_asset_events": "pass `AssetArtifact(asset)`: what the triggering event carries",
 }
 """Context names that hold live Airflow objects; a job runs apart from Airflow."""
 
@@ -104,7 +106,7 @@ def static_argument(value: Any) -> Any:
 
     Operator fields are stored with the DAG, and Airflow's allow-lists refuse foreign classes.
     """
-    if isinstance(value, Dataset):
+    if isinstance(value, (Dataset, AssetArtifact)):
         return value.to_wire()
     if isinstance(value, dict):
         return {key: static_argument(item) for key, item in value.items()}

@@ -34,6 +34,7 @@ from airflow_provider_mlx.version_compat import bundle_root, has_mapped_dependan
 
 from .arguments import plain_params, to_wire
 from .deferral import leave, may_leave
+from .events import fill_events, tell_outlets
 from .planning import StepPlans
 from .results import push_results
 from .surroundings import (
@@ -156,6 +157,8 @@ class _Step:
             raise AirflowSkipException(outcome.skipped)
         operator = self._operator
         operator.collected = outcome  # for the lineage of this process's own task event
+        if operator.outlets:
+            tell_outlets(operator.outlets, outcome, self._context["outlet_events"])
         return push_results(
             outcome, self._ti, mapped_over=has_mapped_dependants(operator),
             multiple_outputs=bool(operator.multiple_outputs),
@@ -193,7 +196,7 @@ def definition_of(operator: MlxStepOperator, context: Mapping[str, Any], root: s
     """
     refuse_kept_secrets(operator)
     payload = operator.shipped_payload(dag_file=context["dag"].fileloc, root=root)
-    args, kwargs = operator.call_arguments(context)
+    args, kwargs = (fill_events(given, context) for given in operator.call_arguments(context))
     return StepDefinition(
         payload=payload.payload, source=payload.source, files=payload.files, command=payload.command,
         arguments=to_wire(args, kwargs, masked=is_masked), requirements=tuple(operator.requirements),

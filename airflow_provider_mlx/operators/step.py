@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
 from airflow_provider_mlx.exceptions import InvalidStep, MlxError, Problem
 from airflow_provider_mlx.links.step import FolderLink, JobLink
@@ -42,6 +42,8 @@ class MlxStepOperator(BaseOperator):
     :param secrets: environment variable → logical name of a secret, which the target maps.
     :param overrides: per backend, settings of the target that this step overrides, as far as the policy allows.
     :param deferrable: whether the task leaves its worker slot while its job runs; by default `[mlx] deferrable`.
+    :param skip_on_exit_code: exit codes by which what runs says that its task, and what depends on it, are to be
+        skipped.
     :param preemptions: further attempts within one try after the backend took the job away.
     """
 
@@ -78,6 +80,7 @@ class MlxStepOperator(BaseOperator):
         env: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        skip_on_exit_code: int | Sequence[int] | None = None,
         preemptions: int | None = None,
         deferrable: bool | None = None,
         **kwargs: Any,
@@ -100,6 +103,7 @@ class MlxStepOperator(BaseOperator):
         self.env = dict(env or {})
         self.secrets = dict(secrets or {})
         self.overrides = {name: dict(section) for name, section in (overrides or {}).items()}
+        self.skip_on_exit_code = [skip_on_exit_code] if isinstance(skip_on_exit_code, int) else skip_on_exit_code or []
         self.preemptions = preemptions
         self.deferrable = deferrable
         self._killed: threading.Event | None = None
@@ -132,6 +136,10 @@ class MlxStepOperator(BaseOperator):
         try:
             return act(self, context, killed=self._killed, **arguments)
         except MlxError as error:
+            code = getattr(error, "exit_code", None)
+            if code is not None and code in self.skip_on_exit_code:
+                self.log.info("mlx: the step ended with exit code %s, by which it asks to be skipped", code)
+                raise AirflowSkipException(f"the step ended with exit code {code}") from None
             if not (error.where or error.job):
                 error.job = f"step `{self.task_id}` of `{context['dag'].dag_id}`"
             raise as_airflow_error(error) from error.__cause__

@@ -12,6 +12,14 @@ import pytest
 CLOCK = "2026-01-02T03:04:05+00:00"
 
 
+class OutletEvents(dict[Any, Any]):
+    """As Airflow's accessors: one for every outlet that is asked for."""
+
+    def __missing__(self, key: Any) -> Any:
+        self[key] = SimpleNamespace(extra={})
+        return self[key]
+
+
 class RunningTask(SimpleNamespace):
     """What ``context["ti"]`` is to a step."""
 
@@ -38,7 +46,7 @@ def execute(airflow_home: Path) -> Callable[..., Any]:
         started = datetime.fromisoformat(CLOCK)
         ti = RunningTask(
             dag_id=task.dag.dag_id, task_id=task.task_id, run_id=run_id, map_index=-1, try_number=1,
-            max_tries=task.retries, id="ti", task=task, pushed={}, result=None,
+            max_tries=task.retries, id="ti", task=task, pushed={}, result=None, outlet_events=OutletEvents(),
             bundle_instance=SimpleNamespace(path=Path(task.dag.fileloc).parent),
         )  # fmt: skip
         vars(ti).update(facts)
@@ -46,7 +54,7 @@ def execute(airflow_home: Path) -> Callable[..., Any]:
         context = {
             "ti": ti, "task": task, "dag": task.dag, "params": params or {}, "run_id": run_id, "dag_run": dag_run,
             "ds": "2026-01-02", "ds_nodash": "20260102", "ts": CLOCK, "ts_nodash": "20260102T030405",
-            "logical_date": started, "data_interval_start": started, "data_interval_end": started,
+            "outlet_events": ti.outlet_events, "logical_date": started, "data_interval_start": started, "data_interval_end": started,
         }  # fmt: skip
         ti.result = (
             task.execute.__wrapped__(task, context) if hasattr(task.execute, "__wrapped__") else task.execute(context)

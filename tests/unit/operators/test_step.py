@@ -233,3 +233,29 @@ def test_an_argument_by_position_that_is_named_like_something_of_the_run_is_the_
 ) -> None:
     body = "@task.mlx(multiple_outputs=False)\ndef step(conf, params, ds=None):\n    return [conf, params, ds]\nstep({'a': 1}, {'b': 2})"
     assert execute(load(body)["step"]).result == [{"a": 1}, {"b": 2}, "2026-01-02"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            "MlxStepOperator(task_id='step', script='main.py', skip_on_exit_code=99)", id="a script"
+        ),
+        pytest.param(
+            "@task.mlx(skip_on_exit_code=[7, 99])\ndef step():\n    import os\n    os._exit(99)\nstep()",
+            id="a process that ends without a word",
+        ),
+    ],
+)  # fmt: skip
+def test_an_exit_code_skips_the_task(load: Load, execute: Execute, body: str) -> None:
+    tasks = load(body)
+    beside(tasks["step"], "main.py", "import sys\nsys.exit(99)\n")
+    with pytest.raises(AirflowSkipException, match="exit code 99"):
+        execute(tasks["step"])
+
+
+def test_another_exit_code_fails_the_task(load: Load, execute: Execute) -> None:
+    tasks = load("MlxStepOperator(task_id='step', script='main.py', skip_on_exit_code=99)")
+    beside(tasks["step"], "main.py", "import sys\nsys.exit(98)\n")
+    with pytest.raises(StepFailed, match="exit code 98"):
+        execute(tasks["step"])
