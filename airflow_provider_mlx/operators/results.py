@@ -7,6 +7,7 @@ the output's name   with ``multiple_outputs``, the same for each output
 ``mlx_artifacts``   output name → reference, for all outputs
 ``mlx_metrics``     metric name → last value, when the step logged any
 ``mlx_job_link``    the job's page, when the backend has one
+``mlx_folder_link`` the attempt's folder in the artifact store's console, when the stack says how
 ==================  ==========================================================================================
 
 Everything is plain JSON: no class of ours, so Airflow's allow-lists have nothing to refuse.

@@ -152,7 +152,7 @@ def test_every_stored_value_is_plain_json(drives: Mapping[str, Drive]) -> None:
 @pytest.mark.parametrize("version", AIRFLOWS)
 def test_one_job_per_step(drives: Mapping[str, Drive], version: str) -> None:
     plain = {"numbers", "double", "is_none", "plain_list", "negate[0]", "negate[1]", "pull", "pull_frame"}
-    plain |= {"load_large", "load_text", "refuse_model", "refuse_value", "in_a_task", "whole", "never"}
+    plain |= {"load_large", "load_text", "refuse_model", "refuse_value", "in_a_task", "saved", "whole", "never"}
     for run in drives[version].runs().values():
         steps = set(run.tasks) - plain
         assert len(attempts(drives[version].home.root, run.dag_id, run.run_id)) == len(steps), run.tail()
@@ -178,6 +178,7 @@ def test_a_scheduler_of_airflow_2_runs_steps(make_home: Callable[..., Home], sho
     scheduler = home.start("airflow", "scheduler", log=log)
     try:
         run = home.wait("back_and_forth", log=log)
+        later = home.wait("on_the_dataset", log=log)
     finally:
         stop_group(scheduler)
     run.log += "\n".join(path.read_text()[-3000:] for path in sorted((home.folder / "logs").rglob("attempt=*.log")))
@@ -186,6 +187,8 @@ def test_a_scheduler_of_airflow_2_runs_steps(make_home: Callable[..., Home], sho
     assert [run.xcom(task) for task in ("first", "second", "third")] == [{"value": 20}, 21, 42]
     assert {task.tries for task in run.tasks.values()} == {1}
     assert len(attempts(home.root, run.dag_id, run.run_id)) == 2
+    assert show(later).state == "success"
+    assert later.xcom("use") == {"value": 20}, "the artifact of the step whose event started the run"
 
 
 def stop_group(process: subprocess.Popen[bytes]) -> None:
