@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 
 from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, Problem
 from airflow_provider_mlx.runtime.protocol import RESULT_FILE, Arguments
 from airflow_provider_mlx.runtime.uris import join, normalize
-from airflow_provider_mlx.runtime.values import ArtifactReference, Dataset
+from airflow_provider_mlx.runtime.values import ArtifactReference, datasets_in
 from airflow_provider_mlx.runtime.wire import decode, references
 
 _RESULT_LIMIT = 16 * 1024 * 1024
@@ -36,7 +35,7 @@ def check_inputs(arguments: Arguments, *, store: ObjectStore, gate: Gate, root: 
             _check_producer(reference, store, root)
         except ArtifactError as error:
             problems.append(Problem(error.what, error.remedy, field=f"artifact `{reference.name}`"))
-    for dataset in _datasets(decoded):
+    for dataset in datasets_in(decoded):
         try:
             gate.check(dataset.uri)
         except ArtifactError as error:
@@ -75,14 +74,3 @@ def _check_producer(reference: ArtifactReference, store: ObjectStore, root: str)
             f"{known.get(reference.uri) or 'none'}, the reference says {reference.sha256}",
             remedy="the reference or the ledger was changed; clear the step that produced it",
         )
-
-
-def _datasets(value: object) -> Iterable[Dataset]:
-    if isinstance(value, Dataset):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _datasets(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _datasets(item)

@@ -36,6 +36,7 @@ from .refusals import JobCancelled, JobMisconfigured, Refusal, StepFailed
 from .results import Results, check_return_type
 from .step import StepCancelled, StepSkipped, current_step
 from .store import Store
+from .values import datasets_in
 from .wire import decode, encode
 
 
@@ -93,6 +94,8 @@ class Child:
                 results = Results(self._context, self._store, self._work)
                 outputs = results.encode(value, self._says)
             current_step.log_metrics(results.metrics)
+            for dataset in datasets_in(value):
+                current_step.dataset(dataset.uri, dataset.version, write=True)
             self._write_result(outputs, None)
         except StepSkipped as skipped:
             self._write_result({}, str(skipped))

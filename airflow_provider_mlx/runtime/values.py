@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Mapping  # noqa: UP035  (Python 3.9 evaluates these)
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Iterator, Mapping  # noqa: UP035  (Python 3.9 evaluates these)
 
 TAG = "mlx"
 ARTIFACT_TAG = "artifact/1"
@@ -91,3 +91,16 @@ class ArtifactReference:
         if len(value["sha256"]) != 64 or any(c not in "0123456789abcdef" for c in value["sha256"]):
             raise ValueError("not an artifact reference: sha256 is not 64 hex digits")
         return cls(**{key: value[key] for key in expected if key != TAG})
+
+
+def datasets_in(value: Any) -> Iterator[Dataset]:
+    """Every dataset in a value of lists, tuples, dicts and the fields of dataclasses."""
+    if isinstance(value, Dataset):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from datasets_in([getattr(value, item.name) for item in fields(value)])
+    elif isinstance(value, dict):
+        yield from datasets_in(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from datasets_in(item)

@@ -99,3 +99,15 @@ def test_metrics_alone_are_a_result_and_metrics(job):
     assert done.value == {"loss": 0.5}
     assert done.result["metrics"] == {"loss": 0.5}
     assert [line["name"] for line in done.lines if line["type"] == "metric"] == ["loss"]
+
+
+def test_a_returned_dataset_is_one_that_the_step_wrote(job):
+    source = (
+        "from typing import NamedTuple\nfrom airflow_provider_mlx import Dataset\n"
+        "class Made(NamedTuple):\n    table: Dataset\n    count: int\n"
+        "def run() -> Made:\n    return Made(Dataset('s3://lake/clean/', 'v1'), 7)\n"
+    )
+    written = {"mlx": "dataset/1", "uri": "s3://lake/clean/", "version": "v1"}
+    result = job.run(source, change=split).result
+    assert result["datasets"] == {"read": [], "written": [written]}
+    assert result["outputs"]["table"]["value"] == written
