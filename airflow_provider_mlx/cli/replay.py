@@ -18,6 +18,7 @@ from airflow_provider_mlx.backends.base import FoundJob
 from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, MlxError, Problem, ResultMissing, first_line
 from airflow_provider_mlx.jobs.ledger import AttemptLedger, Ledger
+from airflow_provider_mlx.operators.payloads import requirement_lines
 from airflow_provider_mlx.runtime.uris import is_within, join
 from airflow_provider_mlx.step.bundle import step_bundle
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity, path_segment
@@ -216,7 +217,11 @@ def _working_tree(scene: Scene, recorded: Recorded) -> Code:
         bundle=step_bundle(shipped.source, shipped.files).data,
         payload=payload,
         requirements=list(
-            with_codec_packages(task.requirements, return_types=shipped.return_types, inputs=artifacts_of(recorded))
+            with_codec_packages(
+                [line.text for line in requirement_lines(task.requirements, dag_file=scene.dag.fileloc)],
+                return_types=shipped.return_types,
+                inputs=artifacts_of(recorded),
+            )
         ),
         replace=tuple(task.replace),
         env=task.env,

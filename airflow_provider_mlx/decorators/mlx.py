@@ -100,7 +100,7 @@ if TYPE_CHECKING:
         target: str | None = None,
         stack: str | None = None,
         resources: Resources | Mapping[str, Any] | None = None,
-        requirements: Sequence[str] | None = None,
+        requirements: Sequence[str] | str | None = None,
         replace: Sequence[str] | None = None,
         include: Sequence[str] | None = None,
         image: str | None = None,

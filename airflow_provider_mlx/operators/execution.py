@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from airflow_provider_mlx.stacks import ResolvedStep, Stacks, StepChoice, resolv
 from airflow_provider_mlx.stacks.browse import browse_url
 from airflow_provider_mlx.step.credentials import requirement_problems
 from airflow_provider_mlx.step.definition import StepDefinition
+from airflow_provider_mlx.step.requirements import RequirementLine, hash_problems
 from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.triggers.order import WatchEvent, Word
 from airflow_provider_mlx.version_compat import bundle_root, has_mapped_dependants
@@ -35,6 +36,7 @@ from airflow_provider_mlx.version_compat import bundle_root, has_mapped_dependan
 from .arguments import plain_params, to_wire
 from .deferral import leave, may_leave
 from .events import fill_events, tell_outlets
+from .payloads import requirement_lines
 from .planning import StepPlans
 from .results import push_results
 from .surroundings import (
@@ -194,12 +196,15 @@ def definition_of(operator: MlxStepOperator, context: Mapping[str, Any], root: s
     :param root: the DAG bundle's folder.
     :raises InvalidStep: the code or an argument cannot travel.
     """
-    refuse_kept_secrets(operator)
-    payload = operator.shipped_payload(dag_file=context["dag"].fileloc, root=root)
+    dag_file = context["dag"].fileloc
+    requirements = requirement_lines(operator.requirements, dag_file=dag_file)
+    refuse_kept_secrets(operator, requirements)
+    refuse_half_hashed(requirements)
+    payload = operator.shipped_payload(dag_file=dag_file, root=root)
     args, kwargs = (fill_events(given, context) for given in operator.call_arguments(context))
     return StepDefinition(
         payload=payload.payload, source=payload.source, files=payload.files, command=payload.command,
-        arguments=to_wire(args, kwargs, masked=is_masked), requirements=tuple(operator.requirements),
+        arguments=to_wire(args, kwargs, masked=is_masked), requirements=tuple(line.text for line in requirements),
         replace=tuple(operator.replace), secrets=operator.secrets, multiple_outputs=bool(operator.multiple_outputs),
         return_types=payload.return_types, origin=payload.origin, warnings=payload.warnings,
     )  # fmt: skip
@@ -209,7 +214,18 @@ KEPT = ("requirements", "env", "argv", "command", "image", "overrides", "entrypo
 """Fields that are written to the ledger and to the job's request, as rendered."""
 
 
-def refuse_kept_secrets(operator: MlxStepOperator) -> None:
+def refuse_half_hashed(requirements: Sequence[RequirementLine]) -> None:
+    """
+    Refuse requirements of which some have hashes and others do not.
+
+    :raises InvalidStep: naming each line without one.
+    """
+    problems = hash_problems(requirements)
+    if problems:
+        raise InvalidStep("the step's requirements are hashed in part", problems)
+
+
+def refuse_kept_secrets(operator: MlxStepOperator, requirements: Sequence[RequirementLine]) -> None:
     """
     Refuse a secret where it would be kept.
 
@@ -222,9 +238,9 @@ def refuse_kept_secrets(operator: MlxStepOperator) -> None:
             field=name,
         )
         for name in KEPT
-        if is_masked(getattr(operator, name, None))
+        if is_masked([line.text for line in requirements] if name == "requirements" else getattr(operator, name, None))
     ]
-    problems += requirement_problems(operator.requirements)
+    problems += requirement_problems(line.text for line in requirements)
     if problems:
         raise InvalidStep("the step holds secrets that would be kept", problems)
 

@@ -34,7 +34,8 @@ class MlxStepOperator(BaseOperator):
     :param target: the logical target in the stack.
     :param stack: the stack's name; by default the run's ``mlx_stack`` param, then ``[mlx] stack``, then the file's.
     :param resources: the hardware that the step needs.
-    :param requirements: packages to install besides those of the image, as in a requirements file.
+    :param requirements: packages to install besides those of the image, as lines of a requirements file; or the path of
+        such a file, relative to the DAG file's folder.
     :param replace: protected packages (torch, numpy, …) that the requirements may replace.
     :param include: further local packages, modules, files or folders that travel with the code.
     :param image: the container's image, instead of the target's.
@@ -73,7 +74,7 @@ class MlxStepOperator(BaseOperator):
         stack: str | None = None,
         resources: Resources | Mapping[str, Any] | None = None,
         step_resources: Mapping[str, Any] | None = None,
-        requirements: Sequence[str] | None = None,
+        requirements: Sequence[str] | str | None = None,
         replace: Sequence[str] | None = None,
         include: Sequence[str] | None = None,
         image: str | None = None,
@@ -96,7 +97,7 @@ class MlxStepOperator(BaseOperator):
         self.stack = stack
         # BaseOperator has a `resources` of its own, which Airflow would store and read as its own kind of object
         self.step_resources = Resources.from_wire(resources or step_resources).to_wire()
-        self.requirements = list(requirements or [])
+        self.requirements = requirements if isinstance(requirements, str) else list(requirements or [])
         self.replace = list(replace or [])
         self.include = list(include or [])
         self.image = image

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
 from .refusals import JobMisconfigured
-from .requirements import Choice, choose, normal_name
+from .requirements import Choice, choose, has_hash, is_option, normal_name
 from .uris import without_credentials as redact
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def prepare_environment(environment: Environment, work: Path, run: Run) -> str:
     inherit = environment.get("inherit", True)
     image = image_packages() if inherit else {}
     choice = choose(requirements, image, environment.get("replace", ()))
-    if not any(not line.startswith("-") for line in choice.lines):
+    if all(is_option(line) for line in choice.lines):
         print("mlx: the image satisfies all requirements", flush=True)
         if inherit:
             return sys.executable
@@ -111,15 +111,17 @@ def _build(
     if installer:
         _install_with_uv(folder, choice, image, installer, run)
     else:
-        _install_with_pip(folder, run)
+        _install_with_pip(folder, choice, image, run)
 
 
 def _install_with_uv(folder: Path, choice: Choice, image: Mapping[str, str], uv: list[str], run: Run) -> None:
     python = str(_python(folder))
     requirements = folder / "requirements.txt"
-    if any("--hash" in line for line in choice.lines):
-        # Hashed files pin everything already; resolving them again would lose the hashes.
-        command = [*uv, "pip", "install", "--python", python, "--require-hashes", "-r", str(requirements)]
+    if any(has_hash(line) for line in choice.lines):
+        # Hashed files pin everything already; resolving them again would lose the hashes. What the image has was taken
+        # out, and must not be asked for again by what needs it.
+        alone = ["--no-deps"] if image else []
+        command = [*uv, "pip", "install", "--python", python, "--require-hashes", *alone, "-r", str(requirements)]
         _checked(run, command, "the requirements do not install")
         return
     resolved = folder / "resolved.txt"
@@ -131,7 +133,7 @@ def _install_with_uv(folder: Path, choice: Choice, image: Mapping[str, str], uv:
     together = " together with the image's packages" if image else ""
     _checked(run, command, f"the requirements cannot be met{together}")
     missing = folder / "missing.txt"
-    options = [line for line in choice.lines if line.startswith("-") and not line.startswith(("-r", "-c", "-e"))]
+    options = [line for line in choice.lines if is_option(line) and not line.startswith(("-r", "-c", "-e"))]
     lines = [line for line in resolved.read_text().splitlines() if line.strip() and not _in_image(line, image)]
     missing.write_text("".join(f"{line}\n" for line in (*options, *lines)))
     command = [*uv, "pip", "install", "--python", python, "--no-deps", "-r", str(missing)]
@@ -161,11 +163,11 @@ def _image_wheels(folder: Path) -> Path:
     return folder
 
 
-def _install_with_pip(folder: Path, run: Run) -> None:
-    command = [
-        str(_python(folder)), "-m", "pip", "install",
-        "-c", str(folder / "constraints.txt"), "-r", str(folder / "requirements.txt"),
-    ]  # fmt: skip
+def _install_with_pip(folder: Path, choice: Choice, image: Mapping[str, str], run: Run) -> None:
+    rest = ["-c", str(folder / "constraints.txt")]
+    if any(has_hash(line) for line in choice.lines):
+        rest = ["--require-hashes", *(["--no-deps"] if image else [])]  # as for uv
+    command = [str(_python(folder)), "-m", "pip", "install", *rest, "-r", str(folder / "requirements.txt")]
     _checked(run, command, "the requirements do not install")
 
 
@@ -178,10 +180,10 @@ def _checked(run: Run, command: list[str], what: str) -> None:
     status, tail = run(command, _installer_environment())
     if status != 0:
         last = "\n".join(redact(line) for line in tail[-12:])
-        raise JobMisconfigured(
-            f"{what} (exit status {status}):\n{last}",
-            "check the names and versions in requirements=, and that the job can reach its package index",
-        )
+        remedy = "check the names and versions in requirements=, and that the job can reach its package index"
+        if "hash" in last.lower():
+            remedy = "a file is not the one that its hash names, or has none: look at who changed it, or compile anew"
+        raise JobMisconfigured(f"{what} (exit status {status}):\n{last}", remedy)
 
 
 def _installer_environment() -> dict[str, str]:

@@ -70,6 +70,16 @@ def choose(requirements: Iterable[str], image: Mapping[str, str], replace: Itera
     return Choice(tuple(kept), constraints)
 
 
+def has_hash(line: str) -> bool:
+    """Whether a requirement says which bytes it means."""
+    return "--hash" in line
+
+
+def is_option(line: str) -> bool:
+    """Whether a line is an option of the installer and names no package."""
+    return line.startswith("-")
+
+
 def is_protected(name: str) -> bool:
     """Whether a package may be replaced only on request."""
     return name in PROTECTED or name.startswith(PROTECTED_PREFIXES)
@@ -125,7 +135,7 @@ def _padded(release: tuple[int, ...], length: int) -> tuple[int, ...]:
 
 def _parts(line: str) -> tuple[str, str, str, str]:
     """Name, extras, specifier and marker; an empty name for options, paths and URLs."""
-    text = line.split(" #")[0].strip()
+    text = line.split(" #")[0].split(" --hash")[0].strip()
     if text.startswith("-") or "/" in text.split(";")[0].split("@")[0] or text.endswith((".whl", ".tar.gz", ".zip")):
         return "", "", "", ""
     match = _LINE.match(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ensurepip
+import hashlib
 import os
 import shutil
 import subprocess
@@ -43,6 +44,7 @@ def make_wheel(folder: Path, name: str, version: str, requires: str = "") -> Pat
         pytest.param(["torch==2.9.1"], (), id="a local version satisfies its public one"),
         pytest.param(["pandas==2.2.*"], ("pandas==2.2.*",), id="another version of an ordinary package is installed"),
         pytest.param(["pandas[parquet]"], ("pandas[parquet]",), id="an extra may need more"),
+        pytest.param(["six==1.17.0 --hash=sha256:aa"], (), id="also with a hash"),
         pytest.param(["Six~=1.16"], (), id="names are compared as indexes do"),
         pytest.param(["xgboost", "--find-links /w"], ("xgboost", "--find-links /w"), id="new packages and options"),
         pytest.param(["./a.whl", "b @ https://x/b.whl"], ("./a.whl", "b @ https://x/b.whl"), id="paths and URLs"),
@@ -160,6 +162,29 @@ def test_a_requirement_that_does_not_install_is_a_misconfigured_job(job, image, 
     assert done.error["reason"] == "JobMisconfigured"
     assert "no-such-package-of-ours" in done.error["message"]
     assert "no-such-package-of-ours" in done.output
+
+
+def hashed(wheel: Path, digest: str = "") -> str:
+    name, version = wheel.name.split("-")[:2]
+    return f"{name}=={version} --hash=sha256:{digest or hashlib.sha256(wheel.read_bytes()).hexdigest()}"
+
+
+def test_hashed_requirements_are_installed_without_what_the_image_has(job, image, installer, tmp_path):
+    job.python = image
+    lines = [hashed(make_wheel(tmp_path, "tiny", "0.3", requires="imagepackage"))]
+    lines += ["imagepackage==1.0 --hash=sha256:" + "0" * 64]
+    done = job.run(SOURCE, change=requirements(*lines, f"--find-links {tmp_path}"))
+    assert done.status == 0, done.output
+    assert done.value[:2] == ["0.3", "1.0"]
+
+
+def test_a_file_that_is_not_the_one_of_the_hash_is_refused_by_name(job, image, installer, tmp_path):
+    job.python = image
+    line = hashed(make_wheel(tmp_path, "tiny", "0.3"), "0" * 64)
+    error = job.run(SOURCE, change=requirements(line, f"--find-links {tmp_path}")).error
+    assert error["reason"] == "JobMisconfigured"
+    assert "tiny" in error["message"]
+    assert "not the one that its hash names" in error["remedy"]
 
 
 def test_a_half_built_environment_is_built_again(job, image, installer, tmp_path):
