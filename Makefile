@@ -2,6 +2,7 @@
 PYTHON ?= python3
 UI ?= 0
 SUBJECTS ?= mlx-local,mlx-remote-sync,mlx-remote-deferred
+FRAMEWORKS ?= frameworks torch
 BUILD := .build
 UV := $(BUILD)/uv/bin/uv
 BIN := .venv/bin
@@ -10,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check unit contract e2e faults test-matrix docs bench requirements clean
+.PHONY: help demo setup test check unit contract codecs e2e faults test-matrix docs bench requirements clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -20,13 +21,18 @@ demo: $(BUILD)/demo/.ready ## Run the demo DAG on a real Airflow (UI=1 leaves Ai
 
 setup: .venv/.ready ## Make the environment from pinned versions
 
-test: unit contract e2e ## Run everything that must pass, real parts included
+test: unit contract codecs e2e ## Run everything that must pass, real parts included
 
 unit: .venv/.ready ## Run the pure and fast half
 	$(BIN)/pytest tests/unit tests/docs tests/security -n 2
 
 contract: .venv/.ready ## Run the contract suite against every backend
 	$(BIN)/pytest tests/contract -n 2
+
+codecs: .venv/.ready $(FRAMEWORKS:%=$(BUILD)/%/.ready) ## Run every codec on every way with the real frameworks (FRAMEWORKS=frameworks leaves PyTorch out)
+	for group in $(FRAMEWORKS); do \
+	  $(BUILD)/$$group/bin/python -m pytest tests/codecs/contract tests/codecs/hostile/test_$$group.py --group $$group -n 2 && \
+	  $(BIN)/pytest tests/codecs/journeys --group $$group -n 2 || exit 1; done
 
 e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3, quick faults
 	$(BIN)/pytest tests/e2e tests/faults
@@ -55,7 +61,7 @@ requirements: $(UV) ## Compile the pinned requirement files anew
 	for group in dev demo bench peers airflow-2.11; do \
 	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
-	for group in bootstrap frameworks; do \
+	for group in bootstrap frameworks torch; do \
 	  $(UV) pip compile -q --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
 
@@ -75,9 +81,9 @@ $(UV): requirements/bootstrap.txt
 
 # The frameworks whose values have codecs, for the jobs of `make codecs`: no Airflow, and nothing of ours, since a job
 # lives on its bundle.
-$(BUILD)/frameworks/.ready: $(UV) requirements/frameworks.txt
-	test -x $(BUILD)/frameworks/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/frameworks
-	$(UV) pip install -q --python $(BUILD)/frameworks --require-hashes -r requirements/frameworks.txt
+$(BUILD)/frameworks/.ready $(BUILD)/torch/.ready: $(BUILD)/%/.ready: $(UV) requirements/%.txt
+	test -x $(BUILD)/$*/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/$*
+	$(UV) pip install -q --python $(BUILD)/$* --require-hashes -r requirements/$*.txt
 	@touch $@
 
 # Airflows as users have them: the package is installed as a wheel would be, and compiled as pip does.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .runtime.outputs import Metrics as Metrics
     from .runtime.outputs import Model as Model
     from .runtime.outputs import Output as Output
+    from .runtime.shown import Html as Html
+    from .runtime.shown import Markdown as Markdown
+    from .runtime.shown import Table as Table
     from .runtime.values import Dataset as Dataset
     from .step.resources import Resources as Resources
 
@@ -28,19 +31,22 @@ _WHERE = {
     "Artifact": "operators.artifact",
     "AssetArtifact": "operators.assets",
     "Dataset": "runtime.values",
+    "Html": "runtime.shown",
+    "Markdown": "runtime.shown",
     "Metrics": "runtime.outputs",
     "MlxGate": "operators.gate",
     "MlxStepOperator": "operators.step",
     "Model": "runtime.outputs",
     "Output": "runtime.outputs",
     "Resources": "step.resources",
+    "Table": "runtime.shown",
     "mlx_stack_param": "decorators.params",
     "mlx_task": "decorators.mlx",
 }
 
 __all__ = [
-    "Artifact", "AssetArtifact", "Dataset", "Metrics", "MlxGate", "MlxStepOperator", "Model", "Output", "Resources",
-    "__version__", "mlx_stack_param", "mlx_task",
+    "Artifact", "AssetArtifact", "Dataset", "Html", "Markdown", "Metrics", "MlxGate", "MlxStepOperator", "Model",
+    "Output", "Resources", "Table", "__version__", "mlx_stack_param", "mlx_task",
 ]  # fmt: skip
 
 

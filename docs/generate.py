@@ -11,6 +11,7 @@ import argparse
 import ast
 import difflib
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -182,39 +183,78 @@ def errors() -> str:
 
 
 def codecs() -> str:
-    """The codec table."""
+    """The codec table, what its rows refuse, and what ``make codecs`` has seen of each."""
     from airflow_provider_mlx.runtime.codecs import CODECS
 
-    special = {
-        "verbatim": "a `dict` with a key `mlx` of its own",
-        "directory": "a `pathlib.Path` that is a folder",
-        "file": "a `pathlib.Path` that is a file",
-    }
-    rows = []
-    for codec in CODECS.values():
-        names = [f"`{name}`" for name in codec.types] + [f"subclasses of `{name}`" for name in codec.bases[:1]]
-        packages = {
-            kind: ", ".join(f"`{name}`" for name in needed) + (f" ({kind})" if kind != "*" else "")
-            for kind, needed in (codec.packages or {}).items()
-        }
-        suffix = f"`{codec.suffix}`" if codec.suffix else "the file's own"
-        rows.append(
-            (
-                f"`{codec.name}`",
-                codec.kind,
-                special.get(codec.name, ", ".join(names)),
-                suffix,
-                "; ".join(packages.values()) or "none",
-            )
-        )
+    rows = [
+        (f"`{row.name}`", row.kind, _taken(row), f"`{row.suffix}`" if row.suffix else "the file's own", _packages(row))
+        for row in CODECS.values()
+    ]
+    ways: dict[str, list[str]] = {}
+    for row in CODECS.values():
+        for name, way in (row.cannot or {}).items():
+            ways.setdefault(way, []).append(f"`{name}`")
     return (
         "\n# Codecs\n\nHow a step's result becomes an object, decided by the value's type. Nothing is pickled; a type "
         "that no row takes is an error that names the type. A `model` is never loaded in an Airflow process.\n\n"
         + table(("codec", "class", "takes", "suffix", "packages that the job needs"), rows)
-        + "\nPackages that a codec needs are added to a step's `requirements`, where it has any; a step without "
-        "requirements must find them in its interpreter, which is checked before the user's code starts where the "
-        "inputs are concerned.\n"
+        + "\nA value comes back as what it was, except: a `figure` as the bytes of its picture, a `series` as a list "
+        "of its points, a `file` or `directory` as a `Path`, an opened picture as a plain `PIL.Image.Image`. A parquet "
+        "object comes back in the library that the parameter's annotation names.\n\n"
+        "Packages that a codec needs are added to a step's `requirements`, where it has any; a step without "
+        "requirements must find them in its interpreter, which is checked before the user's code starts: for the "
+        "inputs, and for the result where the return annotation names its type (`dict[str, torch.Tensor]` too).\n\n"
+        "Codecs of other packages: [writing a codec](../codecs.md).\n\n## What is refused\n\n"
+        "By name, subclasses too, since the format would not keep what they hold.\n\n"
+        + table(("type", "instead"), [(", ".join(names), cell(way)) for way, names in ways.items()])
+        + "\n## What was tested\n\n`make codecs` sends a value of each codec on every way, through real jobs with the "
+        "real packages: from a step to a step, to a plain Airflow task, and back, on a file system and on S3 (moto's "
+        "server). Written by its last whole run.\n\n" + table(("codec", *_WAYS, "with"), _tested(list(CODECS)))
     )
+
+
+_WAYS = ("step → step", "step → plain task", "plain task → step")
+
+
+def _taken(row: Any) -> str:
+    """The types that a row of the codec table takes, in words."""
+    special = {
+        "verbatim": "a `dict` with a key `mlx` of its own",
+        "directory": "a `pathlib.Path` that is a folder",
+        "file": "a `pathlib.Path` that is a file",
+        "model_directory": "the same, annotated as a `Model`",
+        "model_file": "the same, annotated as a `Model`",
+        "series": "what a step logged over time",
+        "sparse": "arrays and matrices of `scipy.sparse` in the forms `bsr`, `coo`, `csc`, `csr`, `dia`",
+    }
+    names = [f"`{name}`" for name in row.types] + [f"subclasses of `{name}`" for name in row.bases]
+    members = " or ".join(f"`{name}`" for name in row.members)
+    return special.get(row.name, ", ".join([*names, *([f"a `dict` of text → {members}"] if members else [])]))
+
+
+def _packages(row: Any) -> str:
+    rows = [
+        ", ".join(f"`{name}`" for name in needed) + (f" ({kind})" if kind != "*" else "")
+        for kind, needed in (row.packages or {}).items()
+    ]
+    return "; ".join(rows) or "none"
+
+
+def _tested(names: list[str]) -> list[tuple[str, ...]]:
+    """What ``tests/codecs/journeys/table.py`` wrote; a codec without a row was never tested, or is no more."""
+    found = json.loads((ROOT / "docs" / "codecs-tested.json").read_text(encoding="utf-8"))
+    if set(found) != set(names):
+        raise SystemExit(
+            f"docs/codecs-tested.json and the codecs differ in {set(found) ^ set(names)}: run `make codecs`"
+        )
+    return [
+        (
+            f"`{name}`",
+            *(found[name]["ways"][way] for way in _WAYS),
+            ", ".join(f"{package} {version}" for package, version in found[name]["packages"].items()),
+        )
+        for name in names
+    ]
 
 
 def capabilities() -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.operators.arguments import CONTEXT_NAMES, signature_problems, static_argument
 from airflow_provider_mlx.operators.step import FunctionStepOperator, renamed_resources
-from airflow_provider_mlx.step.return_types import outputs_of, return_type_problems, return_types
+from airflow_provider_mlx.step.return_types import return_type_problems, return_types, splits
 from airflow_provider_mlx.step.source import slice_callable
 from airflow_provider_mlx.version_compat import KNOWN_CONTEXT_KEYS, DecoratedOperator, TaskDecorator
 
@@ -127,8 +127,8 @@ def mlx_task(python_callable: Any = None, *, multiple_outputs: bool | None = Non
     options = renamed_resources(kwargs)
 
     def decorate(function: Callable[..., Any]) -> Any:
-        splits = multiple_outputs if multiple_outputs is not None else _names_outputs(function)
-        said = {} if splits is None else {"multiple_outputs": splits}
+        split = multiple_outputs if multiple_outputs is not None else _split(function)
+        said = {} if split is None else {"multiple_outputs": split}
         return MlxTaskDecorator(
             function=function, operator_class=MlxDecoratedOperator, kwargs=dict(options), decorator_name="task.mlx",
             **said,
@@ -137,10 +137,10 @@ def mlx_task(python_callable: Any = None, *, multiple_outputs: bool | None = Non
     return decorate if python_callable is None else decorate(python_callable)
 
 
-def _names_outputs(function: Callable[..., Any]) -> bool | None:
-    """Whether the return annotation names outputs; Airflow, which knows of mappings only, is asked if it does not."""
+def _split(function: Callable[..., Any]) -> bool | None:
+    """Whether the result is split into several outputs, where the annotation tells."""
     try:
-        return True if outputs_of(function, slice_callable(function)) else None
+        return splits(function, slice_callable(function))
     except InvalidStep:
         return None  # told when the step is called, with everything else that is wrong with it
 

@@ -13,20 +13,27 @@ if TYPE_CHECKING:
     from .codec import Codec
     from .outputs import Metrics, Model, Output
     from .protocol import PROTOCOL
+    from .shown import Html, Markdown, Table
     from .step import current_step
     from .values import ArtifactReference as Artifact
     from .values import Dataset
 
-__all__ = ["PROTOCOL", "Artifact", "Codec", "Dataset", "Metrics", "Model", "Output", "current_step"]
+__all__ = [
+    "PROTOCOL", "Artifact", "Codec", "Dataset", "Html", "Markdown", "Metrics", "Model", "Output", "Table",
+    "current_step",
+]  # fmt: skip
 
 _HOMES = {
     "Artifact": ("values", "ArtifactReference"),
     "Codec": ("codec", "Codec"),
     "Dataset": ("values", "Dataset"),
+    "Html": ("shown", "Html"),
+    "Markdown": ("shown", "Markdown"),
     "Metrics": ("outputs", "Metrics"),
     "Model": ("outputs", "Model"),
     "Output": ("outputs", "Output"),
     "PROTOCOL": ("protocol", "PROTOCOL"),
+    "Table": ("shown", "Table"),
     "current_step": ("step", "current_step"),
 }
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Artifact", "Dataset", "Metrics", "Model", "Output", "current_step"]  # noqa: F822  (they come from __getattr__)
+__all__ = [  # noqa: F822  (they come from __getattr__)
+    "Artifact", "Dataset", "Html", "Markdown", "Metrics", "Model", "Output", "Table", "current_step",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

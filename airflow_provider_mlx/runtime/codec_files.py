@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+from .codec_parts import count, cut, first_lines, glimpse, named
 from .codecs import HashingWriter, plain
 from .extraction import extract_tar
 from .refusals import ArtifactError
@@ -105,7 +107,8 @@ def _files_below(folder: Path) -> list[Path]:
 
 def load_directory(path: Path, type_name: str) -> Path:
     """The folder, extracted beside the archive."""
-    return extract_tar(path, path.with_name(f"{path.name}.extracted"))
+    folder = path.with_name(f"{path.name}.extracted")
+    return folder if folder.exists() else extract_tar(path, folder)  # a `Path` parameter may have asked before
 
 
 def _read_json(path: Path) -> Any:
@@ -115,5 +118,35 @@ def _read_json(path: Path) -> Any:
         raise ArtifactError(f"the JSON of {path.name} cannot be read: {error}") from error
 
 
-save_model_file, load_model_file = save_file, load_file
+def describe_json(value: Any) -> list[str]:
+    """Its first members, at most two levels deep."""
+    size = [count(len(value), "member")] if isinstance(value, (dict, list, tuple)) else []
+    return [*size, glimpse(value)]
+
+
+def describe_text(value: str) -> list[str]:
+    """Its first lines."""
+    return first_lines(value)
+
+
+def describe_bytes(value: bytes) -> list[str]:
+    """Its size."""
+    return [count(len(value), "byte")]
+
+
+def describe_file(value: Path) -> list[str]:
+    """Its name and size."""
+    return [f"{cut(value.name)}, {count(value.stat().st_size, 'byte')}"]
+
+
+def describe_directory(value: Path) -> list[str]:
+    """What stands at its top."""
+    with os.scandir(value) as entries:
+        names = [entry.name for entry in itertools.islice(entries, 1000)]
+    return [f"{cut(value.name)}: {named(sorted(names))}"]
+
+
+# The same under the names of the rows for models.
+save_model_file, load_model_file, describe_model_file = save_file, load_file, describe_file
 save_model_directory, load_model_directory = save_directory, load_directory
+describe_model_directory, describe_verbatim = describe_directory, describe_json

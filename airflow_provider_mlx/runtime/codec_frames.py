@@ -1,15 +1,19 @@
-"""Codecs of frameworks' values: frames, arrays, scikit-learn estimators. Frameworks are imported in the functions."""
+"""The codec of pandas', polars' and Arrow's frames. Frameworks are imported in the functions."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
+from .codec_parts import at_least, count, cut, first_lines, glimpse, reading
 from .codecs import HashingWriter, type_name
 from .refusals import ArtifactError
 
 CHUNK_BYTES = 64 * 1024 * 1024
 """A frame is converted and written in row groups of about this size, so that it is never held twice."""
+_ROWS_SHOWN = 3
+_COLUMNS_SHOWN = 8
 
 
 def save_parquet(value: Any, sink: HashingWriter) -> None:
@@ -23,7 +27,14 @@ def save_parquet(value: Any, sink: HashingWriter) -> None:
         with parquet.ParquetWriter(sink, value.schema) as writer:
             writer.write_table(value, row_group_size=_rows_per_group(value.nbytes, value.num_rows))
     else:
-        _save_pandas(value, sink)
+        _save_pandas(_as_frame(value) if kind == "pandas.Series" else value, sink)
+
+
+def _as_frame(series: Any) -> Any:
+    """A frame of one column; a Series without a name has the label 0 there, as pandas gives it."""
+    if series.name is not None and not isinstance(series.name, str):
+        raise ValueError(f"the Series is named {series.name!r}: a name must be text, or none")
+    return series.to_frame()
 
 
 def _save_pandas(frame: Any, sink: HashingWriter) -> None:
@@ -67,116 +78,49 @@ def _rows_per_group(size: int, rows: int) -> int:
 
 
 def load_parquet(path: Path, type_name: str) -> Any:
-    """A pandas or polars DataFrame or an Arrow table, as ``type_name`` says; pandas for anything else."""
+    """A pandas or polars DataFrame, a Series or an Arrow table, as ``type_name`` says; else a pandas DataFrame."""
     if type_name == "polars.DataFrame":
         import polars
 
-        return polars.read_parquet(path)
+        with reading(path, "frame", polars.exceptions.PolarsError):
+            return polars.read_parquet(path)
     import pyarrow
     import pyarrow.parquet as parquet
 
-    _at_least(pyarrow, (14, 0, 1), "unpickles what it finds in a file's schema")
-    table = parquet.ParquetFile(path).read()
+    at_least(pyarrow, (14, 0, 1), "unpickles what it finds in a file's schema")
+    with reading(path, "frame", pyarrow.ArrowException, OSError, ValueError):
+        table = parquet.ParquetFile(path).read()
     if type_name == "pyarrow.Table":
         return table
     # Columns are freed as they are converted.
-    return table.to_pandas(split_blocks=True, self_destruct=True)
+    frame = table.to_pandas(split_blocks=True, self_destruct=True)
+    return _only_column(frame, path) if type_name == "pandas.Series" else frame
 
 
-def save_npy(value: Any, sink: HashingWriter) -> None:
-    """NumPy's .npy, without pickle."""
-    import numpy
-
-    if value.dtype.hasobject:
-        raise ValueError(
-            f"an array of Python objects (dtype {value.dtype}) cannot be written without pickle: give it a numeric, "
-            "text or datetime dtype, or return a list"
-        )
-    numpy.lib.format.write_array(sink, numpy.asarray(value), allow_pickle=False)
-
-
-def load_npy(path: Path, type_name: str) -> Any:
-    """An array; ``numpy.load`` would also take a zip of arrays, which is none."""
-    import numpy
-
-    try:
-        with path.open("rb") as reader:
-            return numpy.lib.format.read_array(reader, allow_pickle=False)
-    except (ValueError, SyntaxError, EOFError) as error:
-        raise ArtifactError(f"the array of {path.name} cannot be read: {error}") from error
-
-
-def save_sklearn(value: Any, sink: HashingWriter) -> None:
-    """skops' zip of JSON and arrays."""
-    import skops.io
-
-    skops.io.dump(value, sink)
-
-
-def load_sklearn(path: Path, type_name: str) -> Any:
-    """
-    An estimator of scikit-learn's, NumPy's and SciPy's own types.
-
-    :raises ArtifactError: it holds another type, which could run code of its own while it is loaded; or the file is
-        damaged.
-    """
-    import zipfile
-
-    import skops
-    import skops.io
-
-    _at_least(skops, (0, 13), "lets a file of trusted types run code (CVE-2025-54412, CVE-2025-54413)")
-    try:
-        found = set(skops.io.get_untrusted_types(file=path))
-        if not found - TRUSTED:
-            return skops.io.load(path, trusted=sorted(found))
-    except (zipfile.BadZipFile, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ArtifactError(f"the model of {path.name} cannot be read: {type(error).__name__}: {error}") from error
-    raise ArtifactError(
-        f"the model holds types that are not trusted and was not loaded: {', '.join(sorted(found - TRUSTED))}",
-        "annotate the parameter with `Path` and load the file yourself with `skops.io.load(path, trusted=[…])`, "
-        "after you have looked at the list",
-    )
-
-
-def _at_least(package: Any, version: tuple[int, ...], why: str) -> None:
-    """Refuse a release of a package that cannot be trusted with somebody else's file."""
-    import re
-
-    found = tuple(int(part) for part in re.findall(r"\d+", package.__version__)[: len(version)])
-    if found < version:
-        wanted = ".".join(map(str, version))
+def _only_column(frame: Any, path: Path) -> Any:
+    if frame.shape[1] != 1:
         raise ArtifactError(
-            f"{package.__name__} {package.__version__} {why}, and nothing was loaded",
-            f"use {package.__name__} {wanted} or newer in the image, or add '{package.__name__}>={wanted}' to "
-            "requirements=",
+            f"{path.name} has {frame.shape[1]} columns, and a Series has one", "annotate the parameter `pd.DataFrame`"
         )
+    series = frame.iloc[:, 0]
+    return series.rename(series.name if isinstance(series.name, str) else None)
 
 
-_KERNELS = (
-    "CompoundKernel", "ConstantKernel", "DotProduct", "ExpSineSquared", "Exponentiation", "Matern", "Product", "RBF",
-    "RationalQuadratic", "Sum", "WhiteKernel",
-)  # fmt: skip
-_SPLITTERS = ("GroupKFold", "KFold", "RepeatedKFold", "RepeatedStratifiedKFold", "ShuffleSplit", "StratifiedKFold",
-              "StratifiedShuffleSplit", "TimeSeriesSplit")  # fmt: skip
-
-# Types that scikit-learn's own fitted estimators hold and that skops does not trust by itself (measured with
-# scikit-learn 1.9 and skops 0.16). Each is data without code in its construction, and none opens a file; functions are
-# not listed, since skops would let a file call them. Trees hold raw indices, which scikit-learn does not check when it
-# predicts: a forged one can crash the job that uses it, or have it read its own memory (docs/security.md).
-TRUSTED = frozenset({
-    "numpy.dtype",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # histogram gradient boosting
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",  # k nearest neighbours
-    "sklearn.metrics._dist_metrics.ManhattanDistance64",
-    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
-    "sklearn.metrics._scorer._PassthroughScorer",  # grid searches
-    "sklearn.neighbors._ball_tree.BallTree",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",  # multi-layer perceptrons
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    "sklearn.tree._tree.Tree",  # trees and forests
-    "sklearn.utils._bunch.Bunch",  # stacking and voting
-    *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS),
-    *(f"sklearn.model_selection._split.{name}" for name in _SPLITTERS),
-})  # fmt: skip
+def describe_parquet(value: Any) -> list[str]:
+    """Its shape, its columns with their types, and its first rows."""
+    kind = type_name(type(value))
+    if kind == "pandas.Series":
+        value, kind = value.to_frame(), "pandas.DataFrame"
+    rows, columns = value.shape
+    if kind == "pyarrow.Table":
+        types = [f"{field.name} {field.type}" for field in itertools.islice(value.schema, _COLUMNS_SHOWN + 1)]
+        head = [glimpse(row) for row in value.slice(0, _ROWS_SHOWN).to_pylist()]
+    elif kind == "polars.DataFrame":
+        types = [f"{name} {dtype}" for name, dtype in zip(value.columns, value.dtypes)]
+        head = [glimpse(row) for row in value.head(_ROWS_SHOWN).to_dicts()]
+    else:
+        types = [f"{name} {dtype}" for name, dtype in value.dtypes.iloc[: _COLUMNS_SHOWN + 1].items()]
+        head = first_lines(value.iloc[:_ROWS_SHOWN, :_COLUMNS_SHOWN].to_string(max_colwidth=24))
+    more = f", and {columns - _COLUMNS_SHOWN} more" if columns > _COLUMNS_SHOWN else ""
+    shape = f"{count(rows, 'row')} × {count(columns, 'column')}: "
+    return [shape + cut(", ".join(types[:_COLUMNS_SHOWN])) + more, *head]

@@ -18,7 +18,7 @@ from typing import Any
 
 from .addresses import allowed_uri
 from .annotations import NOTHING, argument, bare, is_path
-from .codecs import CODECS, IMPORT_NAMES, HashingWriter, codec_named, type_name
+from .codecs import CODECS, FOLDER_SUFFIX, IMPORT_NAMES, HashingWriter, codec_named, type_name
 from .extraction import extract_tar
 from .outputs import built, field_annotations
 from .refusals import ArtifactError, JobMisconfigured
@@ -90,8 +90,8 @@ class Inputs:
         key = (reference.uri, reference.sha256)
         if key not in self._paths:
             self._paths[key] = self._download(reference, self._folder / str(len(self._paths)))
-        path = self._paths[key]
-        if not extract or reference.codec != "directory":
+        path, row = self._paths[key], codec_named(reference.codec)
+        if not extract or row is None or row.suffix != FOLDER_SUFFIX:
             return path
         folder = path.with_name(f"{path.name}.extracted")
         return folder if folder.exists() else extract_tar(path, folder)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import typing
 from pathlib import Path
 from typing import Any
 
-from .annotations import NOTHING, bare
-from .codecs import CODECS, MODEL, Codec, HashingWriter, codec_for, codec_for_type_name, plain, type_name
+from .annotations import NOTHING, argument, bare
+from .codecs import CODECS, MODEL, Codec, HashingWriter, codec_for, codec_for_type_name, plain, type_name, way_out
 from .inputs import require
 from .outputs import Model, field_annotations, fields_of, is_metrics, metric_problems, word_about
 from .previews import preview
@@ -194,7 +195,7 @@ def check_return_type(annotation: Any) -> None:
     """
     kind = bare(annotation)
     for member in (kind, *map(bare, field_annotations(kind).values())):
-        name = type_name(member) if isinstance(member, type) else ""
+        name = _annotated_name(member)
         row = codec_for_type_name(name) if name else None
         if row is None:
             continue
@@ -202,6 +203,14 @@ def check_return_type(annotation: Any) -> None:
             require(row.packages_of(name), f"to keep a result of type {name}")
         except JobMisconfigured as error:
             raise JobMisconfigured(f"before the step's code was started: {error.what}", error.remedy) from None
+
+
+def _annotated_name(annotation: Any) -> str:
+    """The name by which the codec table knows an annotation; empty for what only a value can tell."""
+    origin, member = typing.get_origin(annotation), argument(annotation, 1)
+    if isinstance(origin, type) and issubclass(origin, dict):
+        return f"dict[{type_name(member)}]" if isinstance(member, type) else "dict"
+    return type_name(annotation) if isinstance(annotation, type) else ""
 
 
 def object_name(name: str) -> str:
@@ -215,7 +224,6 @@ def object_name(name: str) -> str:
 
 
 _HINTS = {
-    "pandas.Series": "return `series.to_frame()`",
     "generator": "collect it into a list, or write a file",
     "async_generator": "collect it into a list, or write a file",
     "function": "return data, not code",
@@ -239,8 +247,8 @@ def _no_codec(value: Any) -> tuple[str, str]:
             what = f"the step returned a {name} that is not plain JSON: {error}"
         except RecursionError:
             what = f"the step returned a {name} that contains itself"
-    short = f"{type(value).__module__.split('.')[0]}.{type(value).__qualname__}"
-    hint = _HINTS.get(name) or _HINTS.get(short)
-    ways = "return a supported type (JSON, text, bytes, a pandas, polars or Arrow frame, a NumPy array, a scikit-learn "
-    ways += "estimator; a dict of them with multiple_outputs), or write a file and return its Path"
+    members = value.values() if isinstance(value, dict) else ()
+    hint = way_out(value) or next(filter(None, map(way_out, members)), "") or _HINTS.get(name)
+    ways = "return a supported type (JSON, text, bytes, a pandas, polars or Arrow frame, a NumPy array, a model of a "
+    ways += "known framework; a dict of them with multiple_outputs), or write a file and return its Path"
     return what, f"{hint}; or {ways}" if hint else ways

@@ -263,6 +263,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 _FIRST_ARGUMENT: Final = frozenset({"Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly", "InitVar"})
 _BUILTIN_GENERICS: Final = {name: name.lower() for name in ("Dict", "List", "Set", "FrozenSet", "Tuple", "Type")}
+_DICTS: Final = frozenset({"dict", "collections.OrderedDict", "typing.OrderedDict"})
 
 Meaning = str | ast.expr | None
 """What a name stands for: a dotted name, the expression it was assigned from, or None."""
@@ -273,7 +274,8 @@ def type_name(annotation: ast.expr | None, meaning: Callable[[str], Meaning], de
     The dotted name of the type that an annotation means, without arguments and without ``None``.
 
     :param meaning: what a bare name of the module stands for.
-    :return: ``pandas.DataFrame`` for ``Optional["pd.DataFrame"]``; None where several types or none can be named.
+    :return: ``pandas.DataFrame`` for ``Optional["pd.DataFrame"]``; None where several types or none can be named. A
+        dict of a package's type says so, since some codecs take such dicts: ``dict[torch.Tensor]``.
     """
     if annotation is None or depth == 0:
         return None
@@ -298,6 +300,9 @@ def type_name(annotation: ast.expr | None, meaning: Callable[[str], Meaning], de
         return _only_type(arguments, meaning, depth)
     if (module in _TYPING or generic == "dataclasses.InitVar") and name in _FIRST_ARGUMENT and arguments:
         return type_name(arguments[0], meaning, depth - 1)
+    if generic in _DICTS and len(arguments) == 2:
+        member = type_name(arguments[1], meaning, depth - 1) or ""
+        return f"dict[{member}]" if "." in member and not member.startswith(("typing", "<")) else generic
     return generic
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
-from airflow_provider_mlx.runtime.codecs import codec_named, packages_for
+from airflow_provider_mlx.runtime.codecs import SAME_PACKAGES, codec_named, packages_for
 from airflow_provider_mlx.runtime.requirements import has_hash, is_option, normal_name
 from airflow_provider_mlx.runtime.values import ArtifactReference
 
@@ -117,7 +117,7 @@ def with_codec_packages(
     for reference in inputs:
         codec = codec_named(reference.codec)
         needed |= set(codec.packages_of(reference.type)) if codec else set()
-    present = {_name(line) for line in own}
+    present = {SAME_PACKAGES.get(name, name) for name in map(_name, own)}
     return (*own, *sorted(package for package in needed if _name(package) not in present))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from airflow_provider_mlx.exceptions import Problem
 from airflow_provider_mlx.runtime.annotations import bare, return_annotation
-from airflow_provider_mlx.runtime.codecs import codec_for_type_name, type_name
+from airflow_provider_mlx.runtime.codecs import codec_for_type_name, type_name, way_out_of_type_name
 from airflow_provider_mlx.runtime.outputs import field_annotations
 
 from .slicing import SourceSlice
@@ -45,6 +45,19 @@ def outputs_of(function: Callable[..., Any], cut: SourceSlice) -> Mapping[str, s
     return {name: type_name(kind) if isinstance(kind, type) else None for name, kind in kinds.items()}
 
 
+def splits(function: Callable[..., Any], cut: SourceSlice) -> bool | None:
+    """
+    Whether a step's result is split into several outputs by what its annotation says; None where Airflow's own rule
+    decides, which splits every mapping.
+
+    A dict that a codec takes as a whole stays one, as ``dict[str, torch.Tensor]``.
+    """
+    if outputs_of(function, cut):
+        return True
+    row = codec_for_type_name(cut.return_type or "")
+    return False if row is not None and row.members else None
+
+
 def return_types(function: Callable[..., Any], cut: SourceSlice) -> tuple[str, ...]:
     """The types of a step's results, as far as they are known: of its named outputs, or of its one result."""
     said = outputs_of(function, cut).values() or (cut.return_type,)
@@ -64,8 +77,9 @@ def _problems_of(return_type: str) -> list[Problem]:
     return [
         Problem(
             f"no codec takes a `{return_type}`",
-            "return a data frame, an array, a scikit-learn estimator, plain JSON, or a Path to a file that the step "
-            "wrote; or leave the annotation out to decide when the step returns",
+            way_out_of_type_name(return_type)
+            or "return a data frame, an array, a model of a known framework, plain JSON, or a Path to a file that the "
+            "step wrote; or leave the annotation out to decide when the step returns",
             field="return annotation",
         )
     ]

@@ -15,7 +15,7 @@ import numpy
 import skops.io
 from sklearn.ensemble import RandomForestClassifier
 
-from airflow_provider_mlx.runtime.codec_frames import TRUSTED, load_sklearn
+from airflow_provider_mlx.runtime.codec_sklearn import TRUSTED, load_sklearn
 
 WATCHED = ("open", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect", "exec",
            "compile", "pickle.find_class", "ctypes.dlopen", "shutil.rmtree", "os.remove", "os.rename", "os.mkdir")  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_mlx.runtime.codec_frames import _at_least
+from airflow_provider_mlx.runtime.codec_parts import at_least
 from airflow_provider_mlx.runtime.refusals import ArtifactError
 
 LOADER = Path(__file__).with_name("load_models.py")
@@ -78,7 +78,7 @@ def test_an_old_reader_is_refused(found, may):
 
     package = SimpleNamespace(__name__="skops", __version__=found)
     if may:
-        return _at_least(package, (0, 13), "is old")
+        return at_least(package, (0, 13), "is old")
     with pytest.raises(ArtifactError, match="nothing was loaded"):
-        _at_least(package, (0, 13), "is old")
+        at_least(package, (0, 13), "is old")
     return None

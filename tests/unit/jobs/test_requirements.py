@@ -34,6 +34,12 @@ def requirements(own: tuple[str, ...], *inputs: ArtifactReference, return_type: 
                      ["scikit_learn==1.7.*", "skops"], id="a model as input needs skops; names are compared as pip does"),
         pytest.param(("polars",), (artifact("parquet", "pandas.DataFrame"),), "int", ["polars", "pandas", "pyarrow"],
                      id="a pandas frame as input"),
+        pytest.param(("torch",), (), "dict[torch.Tensor]", ["torch", "safetensors"], id="tensors by name"),
+        pytest.param(("lightgbm",), (artifact("xgboost", "xgboost.XGBClassifier"),), "matplotlib.figure.Figure",
+                     ["lightgbm", "matplotlib", "scikit-learn", "xgboost"], id="a wrapper needs scikit-learn too"),
+        pytest.param(("xgboost-cpu==3.*",), (artifact("xgboost", "xgboost.Booster"),), None, ["xgboost-cpu==3.*"],
+                     id="the same package under another name"),
+        pytest.param(("x",), (), "PIL.Image.Image", ["x", "pillow"], id="Pillow is not named as it is imported"),
         pytest.param(("x",), (artifact("json", "dict"), artifact("text", "str")), "dict", ["x"], id="JSON needs nothing"),
     ],
 )  # fmt: skip

@@ -131,8 +131,13 @@ def test_a_policy_in_a_bundle_is_refused(load: Load, execute: Execute) -> None:
             "@task.mlx\ndef step(**context):\n    return 1\nstep()", ["**context", "cannot leave Airflow"], id="the whole context"
         ),
         pytest.param(
-            "import pandas as pd\n@task.mlx\ndef step() -> pd.Series:\n    return 1\nstep()",
-            ["no codec takes a `pandas.Series`", "Path to a file"], id="an unknown return type",
+            "import pandas as pd\n@task.mlx\ndef step() -> pd.Timestamp:\n    return 1\nstep()",
+            ["no codec takes a `pandas.Timestamp`", "Path to a file"], id="an unknown return type",
+        ),
+        pytest.param(
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n"
+            "@task.mlx\ndef step() -> 'torch.nn.Module':\n    return 1\nstep()",
+            ["no codec takes a `torch.nn.Module`", "return `model.state_dict()`"], id="a module of PyTorch's",
         ),
         pytest.param(
             "@task.mlx(resources=Resources(memory='16 gigs'))\ndef step():\n    return 1\nstep()",

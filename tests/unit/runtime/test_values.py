@@ -116,7 +116,8 @@ def test_an_arrow_table_keeps_its_schema(job):
         ("pd.DataFrame({'a': [1, 'x']})", "cannot be written as Parquet"),
         ("pd.DataFrame({'a': [1], 7: [2]})", "would not come back"),
         ("pd.DataFrame({'a': [1]}, index=pd.Index([1.5], name=7))", "would not come back"),
-        ("pd.Series([1])", "series.to_frame()"),
+        ("pd.Series([1], name=7)", "a name must be text"),
+        ("np.ma.array([1, 2], mask=[0, 1]), np.arange(2)", "not plain JSON"),
         ("np.array([{}], dtype=object)", "without pickle"),
         ("np.ma.array([1, 2], mask=[0, 1])", "no codec takes"),
         ("type('Mine', (pd.DataFrame,), {})({'a': [1]})", "no codec takes"),
@@ -195,6 +196,51 @@ def test_bytes_paths_and_folders(job):
         ["deep", True, True], ["deep/a.txt", False, False], ["deep/empty", True, True], ["run.sh", False, True],
     ]  # fmt: skip
     assert job.run(folder).artifact["sha256"] == artifact["sha256"], "a folder's archive is deterministic"
+
+
+def test_a_folder_that_is_a_model_is_a_folder_again(job):
+    produce = """
+        from pathlib import Path
+        from typing import Annotated
+        from airflow_provider_mlx import Model
+        def run() -> Annotated[Path, Model("churn")]:
+            Path("out").mkdir(); Path("out/weights").write_text("W"); return Path("out")
+    """
+    read = "from pathlib import Path\ndef run(p: Path):\n    return [f.name for f in p.iterdir()]"
+    artifact, value = pass_on(job, produce, read)
+    assert artifact["codec"] == "model_directory"
+    assert value == ["weights"]
+
+
+def test_one_folder_is_given_as_a_path_and_without_an_annotation(job):
+    first = job.run(
+        "from pathlib import Path\ndef run():\n    Path('o').mkdir(); Path('o/a').touch(); return Path('o')"
+    )
+    read = "from pathlib import Path\ndef run(a: Path, b):\n    return [sorted(x.name for x in p.iterdir()) for p in (a, b)]"
+    assert job.run(read, args=(reference(first),) * 2).value == [["a"], ["a"]]
+
+
+def test_a_model_as_code_is_refused_with_its_state(job):
+    """PyTorch by name only: what counts is the type's name, and nothing is imported to look."""
+    source = """
+        def run():
+            module = type("Module", (), {"__module__": "torch.nn.modules.module"})
+            return {"net": type("Net", (module,), {})()}
+    """
+    error = job.run(source).error
+    assert error["remedy"].startswith("return `model.state_dict()`")
+
+
+def test_a_missing_package_of_an_annotated_dict_is_said_before_the_code_runs(job):
+    source = """
+        class Tensor: ...
+        Tensor.__module__ = "torch"
+        def run() -> dict[str, Tensor]:
+            raise SystemExit("the code has run")
+    """
+    error = job.run(source).error
+    assert error["reason"] == "JobMisconfigured"
+    assert error["message"].startswith("before the step's code was started: torch and safetensors must be installed")
 
 
 def test_a_folder_with_a_link_is_refused(job):
