@@ -54,14 +54,14 @@ check: .venv/.ready ## Check format, lint, types, import contracts, generated pa
 docs: .venv/.ready ## Build the documentation, warnings as errors
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-bench: $(BUILD)/bench/.ready ## Measure us beside a peer in one run, one ratio per line
+bench: $(BUILD)/bench/.ready $(BUILD)/zenml/.ready ## Measure us beside peers in one run, one ratio per line
 	$(BUILD)/bench/bin/python -m benchmarks.run
 
 requirements: $(UV) ## Compile the pinned requirement files anew
 	for group in dev demo bench peers airflow-2.11; do \
 	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
-	for group in bootstrap frameworks torch; do \
+	for group in bootstrap frameworks torch zenml; do \
 	  $(UV) pip compile -q --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
 
@@ -79,9 +79,10 @@ $(UV): requirements/bootstrap.txt
 	$(UV) pip install -q --python .venv --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The frameworks whose values have codecs, for the jobs of `make codecs`: no Airflow, and nothing of ours, since a job
-# lives on its bundle.
-$(BUILD)/frameworks/.ready $(BUILD)/torch/.ready: $(BUILD)/%/.ready: $(UV) requirements/%.txt
+# Environments without Airflow and without anything of ours.
+# frameworks, torch: those whose values have codecs, for the jobs of `make codecs`, since a job lives on its bundle;
+# zenml: a peer of `make bench`.
+$(BUILD)/frameworks/.ready $(BUILD)/torch/.ready $(BUILD)/zenml/.ready: $(BUILD)/%/.ready: $(UV) requirements/%.txt
 	test -x $(BUILD)/$*/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/$*
 	$(UV) pip install -q --python $(BUILD)/$* --require-hashes -r requirements/$*.txt
 	@touch $@

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
+
+Turn = Mapping[str, Mapping[str, float]]
+"""``write`` and ``read``, each with ``seconds`` and ``peak`` (bytes)."""
 
 
 def line(
@@ -17,6 +22,34 @@ def line(
         f"{ratio:.1f} × {'better' if ratio >= 1 else 'of it: the peer is better'} (n={len(ours)}/{len(peer)})",
         flush=True,
     )
+
+
+def turns(measure: Callable[[], Turn], folder: Path, times: int) -> list[Turn]:
+    """Measure several times; what each leaves in the folder is removed."""
+    found = []
+    for _ in range(times):
+        found.append(measure())
+        shutil.rmtree(folder)
+    return found
+
+
+def compare(
+    what: str,
+    mebibytes: float,
+    ours: Sequence[Turn],
+    peer_name: str,
+    peer: Sequence[Turn],
+) -> None:
+    """Four lines: MiB/s and peak memory, of writing and of reading."""
+    for verb in ("write", "read"):
+        line(
+            f"{what}, {verb}", [mebibytes / turn[verb]["seconds"] for turn in ours],
+            peer_name, [mebibytes / turn[verb]["seconds"] for turn in peer], unit="MiB/s", less_is_better=False,
+        )  # fmt: skip
+        line(
+            f"{what}, {verb}, peak memory", [turn[verb]["peak"] / 2**30 for turn in ours],
+            peer_name, [turn[verb]["peak"] / 2**30 for turn in peer], unit="GiB",
+        )  # fmt: skip
 
 
 def _range(values: Sequence[float]) -> str:

@@ -6,15 +6,15 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import frames, overhead, parsing
+from . import folders, frames, overhead, parsing
 
 
 def main() -> None:
     """Run the chosen benchmarks; all of them by default."""
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("names", nargs="*", choices=["parsing", "overhead", "frames", []], default=[])
+    parser.add_argument("names", nargs="*", choices=["parsing", "overhead", "frames", "folders", []], default=[])
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--mebibytes", type=int, nargs="*", default=[256, 1024], help="sizes of the frames")
+    parser.add_argument("--mebibytes", type=int, nargs="*", default=[256, 1024, 4096], help="sizes of the frames")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mlx-bench-") as folder:
         work = Path(folder)
@@ -24,6 +24,8 @@ def main() -> None:
             overhead.run(work, runs=chosen.runs)
         if not chosen.names or "frames" in chosen.names:
             frames.run(work, sizes=chosen.mebibytes, runs=max(1, chosen.runs // 2))
+        if not chosen.names or "folders" in chosen.names:
+            folders.run(work, runs=max(1, chosen.runs // 2))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlx.exceptions import ArtifactError
+from airflow_provider_mlx.runtime.refusals import ArtifactError as RefusedByRuntime
 from airflow_provider_mlx.runtime.values import TAG, ArtifactReference
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class StoredArtifact:
         folder = Path(tempfile.mkdtemp(prefix="mlx-artifact-"))
         try:
             return codec.load(self.path(folder), self.reference.type)
+        except RefusedByRuntime as error:
+            raise ArtifactError(error.what, remedy=error.remedy) from error
         except ImportError as error:
             raise ArtifactError(
                 f"reading `{self.reference.codec}` needs the package {error.name}, which this Airflow does not have",

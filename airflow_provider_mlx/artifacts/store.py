@@ -7,22 +7,36 @@ An error that is an answer (not found, exists already) is a return value; an err
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from airflow_provider_mlx.exceptions import ArtifactError, BackendUnavailable, JobMisconfigured, first_line
+from airflow_provider_mlx.runtime.client_obstore import open_part
+from airflow_provider_mlx.runtime.codec import HashingWriter
+from airflow_provider_mlx.runtime.transfer import (
+    NoAnswer,
+    ObjectChanged,
+    Patience,
+    part_bytes,
+    parts_at_once,
+    read_resuming,
+)
 from airflow_provider_mlx.runtime.uris import is_within, normalize, split_uri
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as ObstoreStore
 
-CHUNK_BYTES: Final = 8 * 1024 * 1024
+SINGLE_REQUEST_BYTES: Final = 8 * 1024 * 1024
+"""Up to this size one conditional request creates an object; larger ones go up in parts, after a look."""
+
+_STALL_SECONDS: Final = 20.0
+"""A download that gets nothing for so long is no answer: the caller knows how long to wait, and says why."""
 
 
 @dataclass(frozen=True)
@@ -105,46 +119,53 @@ class ObjectStore:
 
     def replace(self, file: Path, uri: str) -> None:
         """Stream a file into an object, over what is there: only for what may be lost, as a job's log."""
-        import obstore
-
         store, path = self._open(uri)
-        with _answers(uri), _bucket_exists(uri), file.open("rb") as source:
-            obstore.put(store, path, source)
+        with _answers(uri), _bucket_exists(uri):
+            _put_in_parts(store, path, file)
 
     def upload(self, file: Path, uri: str) -> None:
-        """Stream a file into a new object; an object that is there already stays, since ours are named by content."""
+        """
+        Stream a file into a new object; an object that is there already stays, since ours are named by content.
+
+        obstore aborts an upload in parts that fails, so that no part of it stays.
+        """
         import obstore
 
         store, path = self._open(uri)
+        small = file.stat().st_size <= SINGLE_REQUEST_BYTES
+        if not small and self.facts(uri) is not None:
+            return
         try:
-            with _answers(uri), _bucket_exists(uri), file.open("rb") as source:
-                small = file.stat().st_size <= CHUNK_BYTES
-                obstore.put(store, path, source, mode="create" if small else None)
+            with _answers(uri), _bucket_exists(uri):
+                if small:
+                    obstore.put(store, path, file, mode="create")
+                else:
+                    _put_in_parts(store, path, file)
         except FileExistsError:
             return
 
     def download(self, uri: str, file: Path) -> str:
         """
-        Stream an object into a file.
+        Stream an object into a file; a connection that breaks goes on where it was, with the same object.
 
         :returns: hex SHA-256 of what was written.
-        :raises ArtifactError: there is no such object.
+        :raises ArtifactError: there is no such object, or it was replaced while it was read.
         """
-        import obstore
-
         store, path = self._open(uri)
-        digest = hashlib.sha256()
         try:
             with _answers(uri), file.open("wb") as target:
-                for chunk in obstore.get(store, path).stream(min_chunk_size=CHUNK_BYTES):
-                    digest.update(chunk)
-                    target.write(chunk)
+                hashing = HashingWriter(target)
+                read_resuming(partial(open_part, store, path, uri), hashing, Patience(_STALL_SECONDS))
         except FileNotFoundError as error:
             raise ArtifactError(
                 f"there is no object at {uri}",
                 remedy="if it was removed to save space, clear the step that produced it",
             ) from error
-        return digest.hexdigest()
+        except ObjectChanged as error:
+            raise ArtifactError(
+                f"{uri} was not read: {error}", remedy="clear the step that produced it, or find out who writes there"
+            ) from error
+        return hashing.sha256
 
     def list(self, uri: str) -> Iterator[ObjectFacts]:
         """Every object under a prefix."""
@@ -208,7 +229,7 @@ class ObjectStore:
         settings: Any = {
             "config": self._options,
             "credential_provider": self._credentials,
-            "retry_config": {"max_retries": 2, "retry_timeout": _seconds(20)},
+            "retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=20)},
             "client_options": {"timeout": "60s", "allow_http": plain},
         }
         try:
@@ -274,13 +295,13 @@ def _answers(uri: str) -> Iterator[None]:
         raise FileExistsError(uri) from error
     except FileNotFoundError:
         raise
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError, PermissionError):
         raise JobMisconfigured(
             f"the artifact store refuses access to {uri}",
             remedy="check the permissions of the connection that the stack's `artifacts: conn_id` names: "
             "read, list and create under the artifact root",
         ) from None
-    except (exceptions.BaseError, OSError, TimeoutError) as error:
+    except (exceptions.BaseError, NoAnswer, OSError, TimeoutError) as error:
         raise BackendUnavailable(f"the artifact store gave no answer for {uri}: {first_line(error)}") from None
 
 
@@ -296,5 +317,8 @@ def _bucket_exists(uri: str) -> Iterator[None]:
         ) from error
 
 
-def _seconds(count: int) -> timedelta:
-    return timedelta(seconds=count)
+def _put_in_parts(store: ObstoreStore, path: str, file: Path) -> None:
+    import obstore
+
+    size = file.stat().st_size
+    obstore.put(store, path, file, chunk_size=part_bytes(size), max_concurrency=parts_at_once(size))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
 from .codec_parts import count, cut, first_lines, glimpse, named
 from .codecs import HashingWriter, plain
-from .extraction import extract_tar
+from .extraction import MAX_DIRECTORY_FILES, extract_tar
 from .refusals import ArtifactError
 from .wire import decode, encode
 
@@ -77,32 +78,42 @@ def save_directory(value: Path, sink: HashingWriter) -> None:
     """
     A deterministic, uncompressed tar: sorted names, no times, no owners, only the executable bit.
 
-    :raises ValueError: the folder holds a link or something that is no file.
+    :raises ValueError: the folder holds a link or something that is no file, or more than can be taken out again.
     """
     import tarfile
 
-    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
-        for path in _files_below(value):
-            entry = tarfile.TarInfo(path.relative_to(value).as_posix())
-            if path.is_symlink():
+    names = _names_below(str(value))
+    if len(names) > MAX_DIRECTORY_FILES:
+        raise ValueError(
+            f"{str(value)!r} holds {len(names)} files and folders, more than the {MAX_DIRECTORY_FILES} of a directory "
+            "artifact: pack them into fewer files"
+        )
+    with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT, copybufsize=_COPY_BYTES) as archive:  # type: ignore[call-overload]
+        for name in names:
+            path = value / name
+            status = path.lstat()
+            entry = tarfile.TarInfo(name)
+            if stat.S_ISLNK(status.st_mode):
                 raise ValueError(f"{str(path)!r} is a link: replace it with a copy, links do not travel")
-            if path.is_dir():
+            if stat.S_ISDIR(status.st_mode):
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o755
                 archive.addfile(entry)
-            elif path.is_file():
-                status = path.stat()
+            elif stat.S_ISREG(status.st_mode):
                 entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
                 with path.open("rb") as reader:
                     archive.addfile(entry, reader)
             else:
                 raise ValueError(f"{str(path)!r} is neither a file nor a folder")
+            archive.members.clear()  # which nobody asks for again
 
 
-def _files_below(folder: Path) -> list[Path]:
+def _names_below(folder: str) -> list[str]:
+    """Names relative to the folder, sorted: for a hundred thousand files some ten megabytes, and that is all."""
     found = []
     for parent, folders, files in os.walk(folder):
-        found += [Path(parent) / name for name in (*folders, *files)]
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+        below = parent[len(folder) :].lstrip("/")
+        found += [f"{below}/{name}" if below else name for name in (*folders, *files)]
+    return sorted(found)
 
 
 def load_directory(path: Path, type_name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator, Sequence  # noqa: UP035  (Python 3.9)
 
 from .codec_parts import at_least, count, cut, first_lines, glimpse, reading
 from .codecs import HashingWriter, type_name
@@ -78,23 +78,69 @@ def _rows_per_group(size: int, rows: int) -> int:
 
 
 def load_parquet(path: Path, type_name: str) -> Any:
-    """A pandas or polars DataFrame, a Series or an Arrow table, as ``type_name`` says; else a pandas DataFrame."""
-    if type_name == "polars.DataFrame":
-        import polars
+    """
+    A pandas or polars DataFrame, a Series or an Arrow table, as ``type_name`` says; else a pandas DataFrame.
 
-        with reading(path, "frame", polars.exceptions.PolarsError):
-            return polars.read_parquet(path)
-    import pyarrow
-    import pyarrow.parquet as parquet
+    :param path: a file, or a folder of files that are one table (``partitions.py``).
+    """
+    if type_name != "polars.DataFrame":
+        import pyarrow
 
-    at_least(pyarrow, (14, 0, 1), "unpickles what it finds in a file's schema")
-    with reading(path, "frame", pyarrow.ArrowException, OSError, ValueError):
-        table = parquet.ParquetFile(path).read()
-    if type_name == "pyarrow.Table":
+        at_least(pyarrow, (14, 0, 1), "unpickles what it finds in a file's schema")
+    if path.is_dir():
+        from .partitions import load_folder
+
+        table = load_folder(path, type_name)
+    else:
+        table = _load_file(path, type_name)
+    if type_name in ("polars.DataFrame", "pyarrow.Table"):
         return table
     # Columns are freed as they are converted.
     frame = table.to_pandas(split_blocks=True, self_destruct=True)
     return _only_column(frame, path) if type_name == "pandas.Series" else frame
+
+
+def _load_file(path: Path, type_name: str) -> Any:
+    if type_name == "polars.DataFrame":
+        import polars
+
+        with reading(path, "frame", polars.exceptions.PolarsError):
+            return polars.read_parquet(path, glob=False)
+    import pyarrow
+
+    with reading(path, "frame", pyarrow.ArrowException, OSError, ValueError):
+        return _read_by_columns(path)
+
+
+def _read_by_columns(path: Path) -> Any:
+    """
+    A file as an Arrow table, a few columns at a time.
+
+    Read at once, every column's encoded bytes are in memory beside all decoded ones: twice the table. A column that was
+    read alone is one piece, besides, and becomes pandas' own without a copy where its type allows.
+    """
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    file = parquet.ParquetFile(path)
+    schema = file.schema_arrow
+    names = schema.names
+    if not names or len(set(names)) < len(names):  # no column to know the number of rows by; or none to ask for
+        return file.read()
+    columns = []
+    for wanted in lots(
+        names, sum(file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups))
+    ):
+        found = file.read(columns=wanted)  # and what lies below them, by their dotted names
+        columns += [found.column(name) for name in wanted]
+    return pyarrow.Table.from_arrays(columns, schema=schema)
+
+
+def lots(names: Sequence[str], size: int) -> Iterator[list[str]]:
+    """So many columns at a time that, on average, they are ``CHUNK_BYTES``; one at least."""
+    at_once = max(1, CHUNK_BYTES * len(names) // max(size, 1))
+    for start in range(0, len(names), at_once):
+        yield list(names[start : start + at_once])
 
 
 def _only_column(frame: Any, path: Path) -> Any:

@@ -5,6 +5,7 @@ Arguments: from wire values to what the parameter's annotation asks for.
 ``Path``              the artifact is downloaded; a dataset on a mounted store is its path
 ``Artifact``          the reference is handed over
 ``Dataset``           the reference, or a plain URI, becomes a ``Dataset``
+a frame               Parquet is loaded: from an artifact that is a frame, a file or a folder of them, or from a dataset
 anything else         the artifact is loaded by its codec, into the annotated library where the codec has a choice
 ``list[X]`` …         X for each item; so for ``dict[str, X]``, ``X | None`` and ``Annotated[X, …]``
 a named tuple …       a dict of named outputs becomes the class, each field as its own annotation asks
@@ -14,16 +15,22 @@ a named tuple …       a dict of named outputs becomes the class, each field as
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from .addresses import allowed_uri
 from .annotations import NOTHING, argument, bare, is_path
 from .codecs import CODECS, FOLDER_SUFFIX, IMPORT_NAMES, HashingWriter, codec_named, type_name
-from .extraction import extract_tar
+from .extraction import extract_tar, name_problem
 from .outputs import built, field_annotations
+from .partitions import SUFFIX, is_part, no_parts
 from .refusals import ArtifactError, JobMisconfigured
 from .store import Store
 from .values import ArtifactReference, Dataset
+
+FRAMES = CODECS["parquet"].types
+"""Annotations that Parquet files are loaded for."""
+FOLDERS = ("directory", "model_directory")
+"""Codecs whose value is a folder: extracted, whatever the annotation says."""
 
 
 class Inputs:
@@ -38,6 +45,7 @@ class Inputs:
         self._store = store
         self._allowed = allowed
         self._folder = folder
+        self._folders = 0
         self._paths: dict[tuple[str, str], Path] = {}
         self._values: dict[tuple[str, str, str], Any] = {}
 
@@ -51,7 +59,7 @@ class Inputs:
         if isinstance(value, ArtifactReference):
             return self._artifact(value, annotation)
         if isinstance(value, Dataset):
-            return self._dataset_path(value) if is_path(annotation) else value
+            return self._dataset(value, annotation)
         if isinstance(value, list):
             item = argument(annotation, 0)
             return [self.resolve(member, item) for member in value]
@@ -78,31 +86,59 @@ class Inputs:
                 f"the artifact {reference.uri} was written by the codec {reference.codec!r}, which is not known here",
                 f"annotate the parameter with `Path` to get the file; known codecs: {', '.join(CODECS)}",
             )
+        if wanted in FRAMES and codec.name in ("file", "directory"):
+            if codec.name == "file":
+                check_is_parquet(reference.uri, wanted)
+            return self._frame(reference.uri, wanted, lambda: self._local_copy(reference))
+        if codec.name in FOLDERS:
+            return self._local_copy(reference)
         wanted = wanted if wanted in codec.types else reference.type
         key = (reference.uri, reference.sha256, wanted)
         if key not in self._values:
             require(codec.packages_of(wanted), f"to read {reference.uri} ({reference.type})")
-            self._values[key] = codec.load(self._local_copy(reference, extract=False), wanted)
+            self._values[key] = codec.load(self._local_copy(reference, as_object=True), wanted)
         return self._values[key]
 
-    def _local_copy(self, reference: ArtifactReference, *, extract: bool = True) -> Path:
-        """A private, verified copy: the user may change the file that a ``Path`` parameter gets."""
+    def _frame(self, uri: str, wanted: str, fetch: Callable[[], Path]) -> Any:
+        """Parquet that we did not write, as a frame."""
+        key = (uri, "", wanted)
+        if key not in self._values:
+            codec = CODECS["parquet"]
+            require(codec.packages_of(wanted), f"to read {uri} as {wanted}")
+            self._values[key] = codec.load(fetch(), wanted)
+        return self._values[key]
+
+    def _local_copy(self, reference: ArtifactReference, *, as_object: bool = False) -> Path:
+        """
+        A private, verified copy: the user may change the file or folder that a ``Path`` parameter gets.
+
+        :param as_object: as a codec reads it, also where the object is a folder's tar.
+        """
         key = (reference.uri, reference.sha256)
         if key not in self._paths:
-            self._paths[key] = self._download(reference, self._folder / str(len(self._paths)))
+            path = self._download(reference, self._fresh_folder())
+            if reference.codec in FOLDERS:
+                archive, path = path, extract_tar(path, path.with_name(f"{path.name}.extracted"))
+                archive.unlink()  # a large folder is on the disk once
+            self._paths[key] = path
         path, row = self._paths[key], codec_named(reference.codec)
-        if not extract or row is None or row.suffix != FOLDER_SUFFIX:
+        if as_object or reference.codec in FOLDERS or row is None or row.suffix != FOLDER_SUFFIX:
             return path
         folder = path.with_name(f"{path.name}.extracted")
         return folder if folder.exists() else extract_tar(path, folder)
 
+    def _fresh_folder(self) -> Path:
+        self._folders += 1
+        folder = self._folder / str(self._folders)
+        folder.mkdir(parents=True)
+        return folder
+
     def _download(self, reference: ArtifactReference, folder: Path) -> Path:
         uri = allowed_uri(reference.uri, self._allowed)
-        folder.mkdir(parents=True)
         path = folder / (uri.rstrip("/").rpartition("/")[2].replace("%", "_") or "object")
         with path.open("xb") as sink:
             hashing = HashingWriter(sink)
-            self._store.read_into(uri, hashing)  # type: ignore[arg-type]
+            self._store.read_into(uri, hashing)
         if hashing.sha256 != reference.sha256:
             path.unlink()
             raise ArtifactError(
@@ -112,6 +148,15 @@ class Inputs:
             )
         return path
 
+    def _dataset(self, dataset: Dataset, annotation: Any) -> Any:
+        if is_path(annotation):
+            return self._dataset_path(dataset)
+        wanted = type_name(annotation) if isinstance(annotation, type) else ""
+        if wanted not in FRAMES:
+            return dataset
+        uri = allowed_uri(dataset.uri, self._allowed)
+        return self._frame(uri, wanted, lambda: self._dataset_files(uri, wanted))
+
     def _dataset_path(self, dataset: Dataset) -> Path:
         path = self._store.local_path(dataset.uri)
         if path is None:
@@ -120,6 +165,54 @@ class Inputs:
                 "annotate it with `Dataset` and open `.uri`, or mount its store in the target",
             )
         return path
+
+    def _dataset_files(self, uri: str, wanted: str) -> Path:
+        """A dataset's file or folder: where it is mounted, else a copy."""
+        local = self._store.local_path(uri)
+        if local is not None:
+            if not local.exists():
+                raise ArtifactError(f"there is no object {uri}", "was it removed, or is the path misspelt?")
+            if local.is_file():
+                check_is_parquet(uri, wanted)
+            return local
+        if (uri, "") not in self._paths:
+            self._paths[uri, ""] = self._bring(uri, wanted, self._fresh_folder())
+        return self._paths[uri, ""]
+
+    def _bring(self, uri: str, wanted: str, folder: Path) -> Path:
+        if self._store.exists(uri):
+            check_is_parquet(uri, wanted)
+            return self._copied(uri, folder / uri.rpartition("/")[2])
+        names = [item[len(uri) + 1 :] for item in self._store.below(uri)]
+        parts = [name for name in names if is_part(name)]
+        if not parts:
+            raise no_parts(uri, names)
+        for name in parts:
+            if problem := name_problem(name):
+                raise ArtifactError(
+                    f"{uri} cannot be brought: {name!r} makes no file here, {problem}", "mount its store in the target"
+                )
+            self._copied(f"{uri}/{name}", folder / "table" / name)
+        return folder / "table"
+
+    def _copied(self, uri: str, path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._store.download(uri, path)
+        return path
+
+
+def check_is_parquet(uri: str, wanted: str) -> None:
+    """
+    Refuse a single file that is no Parquet by its name, before it is downloaded.
+
+    :raises ArtifactError: its name ends otherwise.
+    """
+    if not uri.endswith(SUFFIX):
+        raise ArtifactError(
+            f"a parameter annotated `{wanted}` was given {uri}, and only files named *{SUFFIX} (or folders of them) "
+            "become frames",
+            "annotate the parameter with `Path` (or `Dataset`) and read the file with the options that it needs",
+        )
 
 
 def require(packages: tuple[str, ...], purpose: str) -> None:

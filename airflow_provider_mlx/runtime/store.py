@@ -2,24 +2,37 @@
 Objects in the job: plain files where the store is mounted, else the first client that the image has.
 
 A job creates objects and overwrites none. Where the store can say so atomically (a hard link, ``If-None-Match``) it
-does; the clients that cannot are asked for existence first.
+does; the clients that cannot are asked for existence first. A store that gives no answer is asked again for a while
+(``transfer.py``), and says so in the log: a step's work must not be lost to a minute's outage.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Iterator  # noqa: UP035  (Python 3.9)
+from typing import TYPE_CHECKING, BinaryIO, Callable, Iterator, TypeVar  # noqa: UP035  (Python 3.9)
 
 from .addresses import file_path, mounted_path, split_uri
 from .refusals import AlreadyWritten, ArtifactError
+from .transfer import (
+    READ_PATIENCE_SECONDS,
+    WRITE_PATIENCE_SECONDS,
+    NoAnswer,
+    ObjectChanged,
+    Patience,
+    Sink,
+    read_resuming,
+)
 
 if TYPE_CHECKING:
-    from .clients import Client
+    from .clients import Client, Row
     from .protocol import StoreAccess
 
 COPY_BYTES = 1024 * 1024
+
+_Answer = TypeVar("_Answer")
 
 
 class Store:
@@ -34,7 +47,8 @@ class Store:
         self._mounts = list((access or {}).get("mounts", ()))
         self._options = dict((access or {}).get("options", {}))
         self._scratch = scratch
-        self._clients: dict[str, Client] = {}
+        self._clients: dict[tuple[str, Row], Client] = {}
+        self._gave_up = False
 
     def local_path(self, uri: str) -> Path | None:
         """The object as a file of this job, if its store is mounted here; whether it exists is another question."""
@@ -52,26 +66,19 @@ class Store:
         self.read_into(uri, sink)
         return sink.getvalue()
 
-    def read_into(self, uri: str, sink: BinaryIO) -> None:
+    def read_into(self, uri: str, sink: Sink) -> None:
         """
         Stream an object into a binary file.
 
         :raises ArtifactError: it does not exist or cannot be read.
         """
         local = self.local_path(uri)
-        try:
-            if local is None:
-                self._client(uri).read(uri, sink)
-                return
-            with local.open("rb") as reader:
-                while chunk := reader.read(COPY_BYTES):
-                    sink.write(chunk)
-        except FileNotFoundError as error:
-            raise ArtifactError(
-                f"there is no object {uri}", "was it removed by a clean-up or a lifecycle rule?"
-            ) from error
-        except PermissionError as error:
-            raise ArtifactError(f"the job may not read {uri}: {error}") from error
+        if local is None:
+            self._read_remote(uri, sink)
+            return
+        with self._answers(uri), local.open("rb") as reader:
+            while chunk := reader.read(COPY_BYTES):
+                sink.write(chunk)
 
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a new file."""
@@ -81,7 +88,15 @@ class Store:
     def exists(self, uri: str) -> bool:
         """Whether the object is there."""
         local = self.local_path(uri)
-        return local.exists() if local is not None else self._client(uri).exists(uri)
+        if local is not None:
+            return local.exists()
+        with self._answers(uri):
+            return self._patiently(uri, READ_PATIENCE_SECONDS, lambda: self._client(uri).exists(uri))
+
+    def below(self, uri: str) -> list[str]:
+        """The URIs of all objects of a store that is not mounted, under a prefix that is taken as a folder; sorted."""
+        with self._answers(uri):
+            return self._patiently(uri, READ_PATIENCE_SECONDS, lambda: sorted(self._client(uri).below(uri)))
 
     def write_bytes(self, uri: str, data: bytes) -> None:
         """
@@ -136,19 +151,62 @@ class Store:
         finally:
             draft.unlink(missing_ok=True)
 
+    def _read_remote(self, uri: str, sink: Sink) -> None:
+        with self._answers(uri):
+            read_resuming(partial(self._client(uri).open, uri), sink, self._patience(uri, READ_PATIENCE_SECONDS))
+
     def _create_remote(self, path: Path, uri: str) -> None:
+        client = self._client(uri, creating=path.stat().st_size)
         try:
-            self._client(uri).create(path, uri)
+            with self._answers(uri):
+                self._patiently(uri, WRITE_PATIENCE_SECONDS, lambda: client.create(path, uri))
         except FileExistsError as error:
             raise AlreadyWritten(f"{uri} exists already; a job overwrites nothing") from error
 
-    def _client(self, uri: str) -> Client:
-        scheme, _ = split_uri(uri)
-        if scheme not in self._clients:
-            from .clients import client_for
+    def _patiently(self, uri: str, seconds: float, request: Callable[[], _Answer]) -> _Answer:
+        patience = self._patience(uri, seconds)
+        while True:
+            try:
+                return request()
+            except NoAnswer as error:
+                patience.wait(error)
 
-            self._clients[scheme] = client_for(scheme, self._options.get(scheme, {}))
-        return self._clients[scheme]
+    def _patience(self, uri: str, seconds: float) -> Patience:
+        """A store that was given up once is not waited for as long again: the job must come to its end."""
+        return Patience(seconds / 15 if self._gave_up else seconds, f"no answer for {uri}")
+
+    @contextmanager
+    def _answers(self, uri: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise ArtifactError(
+                f"there is no object {uri}", "was it removed by a clean-up or a lifecycle rule?"
+            ) from error
+        except PermissionError as error:
+            raise ArtifactError(
+                f"the job has no access to {uri}: {error}",
+                "give the job's identity the right to read the artifact root and to create objects under it",
+            ) from error
+        except ObjectChanged as error:
+            raise ArtifactError(
+                f"{uri} was not read: {error}", "run the step again when nobody writes to the object"
+            ) from error
+        except NoAnswer as error:
+            self._gave_up = True
+            raise ArtifactError(
+                f"the store gave no answer for {uri}: {error}",
+                "look at the network between the job and its store, then clear the task",
+            ) from error
+
+    def _client(self, uri: str, *, creating: int = 0) -> Client:
+        from .clients import choose_row
+
+        scheme, _ = split_uri(uri)
+        row = choose_row(scheme, creating)
+        if (scheme, row) not in self._clients:
+            self._clients[scheme, row] = row.make(scheme, self._options.get(scheme, {}))
+        return self._clients[scheme, row]
 
 
 def _publish(draft: Path, final: Path, uri: str) -> None:

@@ -28,7 +28,9 @@ def s3_endpoint():
     client = boto3.client(
         "s3", endpoint_url=endpoint, region_name="eu-central-1", aws_access_key_id="id", aws_secret_access_key="key"
     )
-    if not client.list_buckets()["Buckets"]:  # moto's state is the process's, whoever else has started a server
+    if "artifacts" not in {
+        bucket["Name"] for bucket in client.list_buckets()["Buckets"]
+    }:  # moto's state is the process's, whoever else has started a server
         client.create_bucket(Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     yield endpoint
     server.stop()

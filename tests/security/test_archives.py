@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_mlx.runtime.extraction import MAX_FILES, extract_source, extract_tar
+from airflow_provider_mlx.runtime.extraction import MAX_DIRECTORY_FILES, MAX_FILES, extract_source, extract_tar
 from airflow_provider_mlx.runtime.refusals import ArtifactError, BundleRefused
 
 NAMES = [
@@ -132,6 +132,7 @@ import tarfile, zipfile, unicodedata
 MIB = 1024 * 1024
 # a tenth of the real limits, so that the bombs are quickly built
 extraction.MAX_FILES //= 10
+extraction.MAX_DIRECTORY_FILES //= 100
 extraction.MAX_BUNDLE_BYTES //= 10
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 resource.setrlimit(resource.RLIMIT_AS, (600 * MIB, 600 * MIB))
@@ -225,7 +226,7 @@ def headers_of_headers(folder: Path) -> tuple[str, Path]:
 
 
 def too_many_members(folder: Path) -> tuple[str, Path]:
-    entry = b"".join(tarfile.TarInfo(str(n)).tobuf() for n in range(MAX_FILES // 10 + 10))
+    entry = b"".join(tarfile.TarInfo(str(n)).tobuf() for n in range(MAX_DIRECTORY_FILES // 100 + 10))
     (folder / "t").write_bytes(entry + bytes(1024))
     return "tar", folder / "t"
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_mlx.artifacts.artifact import StoredArtifact, read_reference
+from airflow_provider_mlx.artifacts.saving import save_value
 from airflow_provider_mlx.exceptions import ArtifactError
-from airflow_provider_mlx.runtime.codecs import CODECS, DATA, MODEL, HashingWriter, codec_for, type_name
-from airflow_provider_mlx.runtime.values import ArtifactReference
+from airflow_provider_mlx.runtime.codecs import CODECS, DATA, MODEL
 from tests.codecs.groups import SAME_VALUES, values_file, values_of
 
 PRODUCE = """
@@ -105,18 +105,8 @@ def same(values, got) -> None:
 
 
 def saved_by_a_plain_task(value: Any, place) -> dict[str, Any]:
-    """What XCom has after a plain task saved a value. Stands for ``Artifact.save(value)`` until that is there."""
-    codec = codec_for(value)
-    file = Path("saved")
-    with file.open("wb") as sink:
-        hashing = HashingWriter(sink)
-        codec.save(value, hashing)
-    uri = f"{place.root}/plain/outputs/return_value{codec.suffix}"
-    place.store.upload(file, uri)
-    return ArtifactReference(
-        uri=uri, sha256=hashing.sha256, size=hashing.size, codec=codec.name, type=type_name(type(value)),
-        name="return_value", version=hashing.sha256[:12], producer={},
-    ).to_wire()  # fmt: skip
+    """What XCom has after a plain task saved a value."""
+    return save_value(value, "saved", store=place.store, folder=f"{place.root}/plain", producer={}).to_wire()
 
 
 def distributions(packages: tuple[str, ...]) -> list[str]:

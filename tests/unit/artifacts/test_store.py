@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -198,33 +195,6 @@ def test_a_missing_provider_is_named(root, provider):
 def test_no_connection_means_the_environments_own_credentials():
     assert open_store("s3://b", None)._credentials is None
     assert open_store("file:///tmp", "ignored")._credentials is None
-
-
-# --- memory -----------------------------------------------------------------------------------------------------------
-
-STREAMS = """
-import resource, sys
-from pathlib import Path
-from airflow_provider_mlx.artifacts.store import ObjectStore
-store, folder = ObjectStore(), Path(sys.argv[1])
-store.upload(folder / "small", (folder / "warm").as_uri())
-store.download((folder / "warm").as_uri(), folder / "warm-copy")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-store.upload(folder / "large", (folder / "object").as_uri())
-store.download((folder / "object").as_uri(), folder / "copy")
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
-"""
-
-
-def test_objects_are_streamed(tmp_path):
-    (tmp_path / "small").write_bytes(b"x" * 9_000_000)
-    with (tmp_path / "large").open("wb") as file:
-        file.truncate(256 * 1024 * 1024)
-    command = [sys.executable, "-c", STREAMS, str(tmp_path)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
-    assert (tmp_path / "copy").stat().st_size == Path(tmp_path / "large").stat().st_size
-    assert int(done.stdout) < 128, "MiB for an object of 256 MiB"
 
 
 def test_an_object_that_is_removed_is_gone(place):

@@ -170,6 +170,30 @@ def job(tmp_path: Path) -> Iterator[Job]:
     assert left == [], "a job must leave nothing in the temporary folder"
 
 
+@pytest.fixture(scope="module")
+def s3(module_environment):
+    """The client options of moto's S3, with the bucket ``mlx``."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    import boto3
+
+    endpoint = f"http://{host}:{port}"
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="mlx")
+    yield {"endpoint_url": endpoint, "region": "us-east-1"}
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def module_environment():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        yield patch
+
+
 def interpreters() -> list[str]:
     """This interpreter, and the oldest and newest others that this machine has and that start."""
     found: dict[tuple[int, int], str] = {}

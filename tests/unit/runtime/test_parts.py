@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_mlx.runtime import codecs, wire
 from airflow_provider_mlx.runtime.addresses import allowed_uri, mounted_path
-from airflow_provider_mlx.runtime.clients import CLIENTS, client_for
+from airflow_provider_mlx.runtime.clients import CLIENTS, choose_row
 from airflow_provider_mlx.runtime.extraction import extract_source, name_problem
 from airflow_provider_mlx.runtime.lines import MAX_LINE_BYTES, LineWriter, parse_line
 from airflow_provider_mlx.runtime.memory import oom_kills, peak_memory_bytes
 from airflow_provider_mlx.runtime.refusals import AlreadyWritten, ArtifactError, BundleRefused, JobMisconfigured
 from airflow_provider_mlx.runtime.step import StepSkipped, current_step
 from airflow_provider_mlx.runtime.store import Store
+from airflow_provider_mlx.runtime.transfer import ObjectChanged
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -161,43 +162,23 @@ def test_files_are_created_once_and_all_at_once(tmp_path):
     assert not store.exists(uri + "2")
 
 
-@pytest.fixture(scope="module")
-def s3(module_environment):
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    import boto3
-
-    endpoint = f"http://{host}:{port}"
-    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="mlx")
-    yield {"endpoint_url": endpoint, "region": "us-east-1"}
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def module_environment():
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        yield patch
-
-
-@pytest.mark.parametrize("client", [row[0] for row in CLIENTS["s3"][:2]], ids=lambda client: client.package)
-def test_a_client_of_s3_creates_reads_and_never_overwrites(s3, client, tmp_path):
-    made, uri = client("s3", s3), f"s3://mlx/{client.package}/a+b c"
+@pytest.mark.parametrize("row", CLIENTS["s3"][:2], ids=lambda row: row.packages)
+def test_a_client_of_s3_creates_reads_and_never_overwrites(s3, row, tmp_path):
+    made, uri = row.make("s3", s3), f"s3://mlx/{row.packages}/a+b c"
     (tmp_path / "x").write_bytes(b"0" * 3_000_000)
     assert not made.exists(uri)
     made.create(tmp_path / "x", uri)
     assert made.exists(uri)
-    sink = io.BytesIO()
-    made.read(uri, sink)
-    assert sink.getvalue() == b"0" * 3_000_000
+    assert b"".join(made.open(uri).chunks) == b"0" * 3_000_000
+    rest = made.open(uri, 2_999_999, made.open(uri).version)
+    assert (b"".join(rest.chunks), rest.size) == (b"0", 3_000_000)
+    with pytest.raises(ObjectChanged):
+        made.open(uri, 5, '"another"')
+    assert list(made.below(f"s3://mlx/{row.packages}")) == [uri]
     with pytest.raises(FileExistsError):
         made.create(tmp_path / "x", uri)
     with pytest.raises(FileNotFoundError):
-        made.read(uri + "2", sink)
+        made.open(uri + "2")
 
 
 def test_a_job_on_s3_needs_no_mount(job, s3):
@@ -215,10 +196,10 @@ def test_a_job_on_s3_needs_no_mount(job, s3):
 def test_a_scheme_without_a_client_names_the_packages_that_would_do(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(JobMisconfigured) as refused:
-        client_for("gs", {})
+        choose_row("gs", {})
     assert "obstore or google-cloud-storage or fsspec with gcsfs" in refused.value.remedy
     with pytest.raises(JobMisconfigured, match="ftp"):
-        client_for("ftp", {})
+        choose_row("ftp", {})
 
 
 def test_outside_a_job_current_step_prints(capsys):

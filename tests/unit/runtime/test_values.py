@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_mlx.runtime.codecs import CODECS, HashingWriter
+from airflow_provider_mlx.runtime.extraction import extract_tar
 from airflow_provider_mlx.runtime.values import ArtifactReference, Dataset
 from tests.unit.runtime.conftest import sha256
 
@@ -351,3 +353,61 @@ def test_objects_on_a_mounted_store_are_files_of_the_mount(job, tmp_path):
     assert sorted(str(p.relative_to(mount)) for p in Path(mount).rglob("*") if p.is_file()) == [
         "root/attempt-1/outputs/return_value.txt", "root/attempt-1/result.json",
     ]  # fmt: skip
+
+
+MANY = """
+    from pathlib import Path
+    def run(count: int):
+        folder = Path("many")
+        for number in range(count):
+            if number % 1000 == 0:
+                (folder / f"{number // 1000:03}").mkdir(parents=True)
+            (folder / f"{number // 1000:03}" / f"{number:06}.txt").write_bytes(b"%d" % number)
+        return folder
+"""
+COUNTED = """
+    import os
+    from pathlib import Path
+    def run(folder: Path):
+        found = {name: int((Path(parent) / name).read_bytes()) for parent, _, files in os.walk(folder) for name in files}
+        return [len(found), all(name == f"{number:06}.txt" for name, number in found.items())]
+"""
+
+
+def test_a_folder_of_twenty_thousand_files_travels_in_bounded_memory(job):
+    few, many = job.run(MANY, args=(1000,)), job.run(MANY, args=(20_000,))
+    counted = [job.run(COUNTED, args=(reference(done),)) for done in (few, many)]
+    assert [done.value for done in counted] == [[1000, True], [20_000, True]]
+    assert many.artifact["codec"] == "directory"
+    for fewer, more in ((few, many), (counted[0], counted[1])):
+        growth = more.result["peak_memory_bytes"] - fewer.result["peak_memory_bytes"]
+        assert growth < 10 * 1024 * 1024, "half a kilobyte a file, the step's own included"
+
+
+def test_a_folder_is_packed_and_taken_out_without_an_object_for_each_file(tmp_path):
+    import tracemalloc
+
+    for number in range(5000):
+        (tmp_path / f"in/{number // 500}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"in/{number // 500}/{number}").write_bytes(b"x")
+
+    def save():
+        with (tmp_path / "tar").open("wb") as sink:
+            CODECS["directory"].save(tmp_path / "in", HashingWriter(sink))
+
+    for work in (save, lambda: extract_tar(tmp_path / "tar", tmp_path / "out")):
+        tracemalloc.start()
+        work()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 5000 * 600, "bytes: two short texts a file, and what copies"
+
+
+def test_a_folder_of_more_files_than_can_be_taken_out_is_refused_by_its_producer(job):
+    source = MANY.replace(
+        "def run",
+        "from airflow_provider_mlx.runtime import codec_files\n    codec_files.MAX_DIRECTORY_FILES = 9\n    def run",
+    )
+    error = job.run(source, args=(9,)).error
+    assert "holds 10 files and folders, more than the 9" in error["message"]
+    assert "pack them into fewer files" in error["message"]

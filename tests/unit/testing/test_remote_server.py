@@ -154,7 +154,8 @@ def test_a_stop_is_for_the_job_of_that_id_only(server, name):
     made = create(server, name, SLEEP)
     assert stop(server, name, id="another")[0] == 404
     wait_for_lines(server, name)
-    assert stop(server, name, id=made["id"])[1]["status"] == "stopping"
+    # A job may have obeyed before the answer is written.
+    assert stop(server, name, id=made["id"])[1]["status"] in ("stopping", "stopped")
     assert ending(wait(server, name, "stopped")) == ("stopped", None, 143)
     assert stop(server, name)[1]["status"] == "stopped", "a stop after the end changes nothing"
     assert len(recorded(server, name).stop_requests) == 1
