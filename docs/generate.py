@@ -224,7 +224,7 @@ def _taken(row: Any) -> str:
         "file": "a `pathlib.Path` that is a file",
         "model_directory": "the same, annotated as a `Model`",
         "model_file": "the same, annotated as a `Model`",
-        "series": "what a step logged over time",
+        "series": "what `log_metric` logged with step numbers",
         "sparse": "arrays and matrices of `scipy.sparse` in the forms `bsr`, `coo`, `csc`, `csr`, `dia`",
     }
     names = [f"`{name}`" for name in row.types] + [f"subclasses of `{name}`" for name in row.bases]

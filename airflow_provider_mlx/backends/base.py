@@ -296,6 +296,14 @@ class Backend(abc.ABC):
         """What, besides the connection, tells two watchers apart: the namespace, the region, the server; plain JSON."""
         return self.settings.model_dump(mode="json")
 
+    def tend(self, handle: JobHandle) -> None:
+        """
+        What a worker does for a job while it runs, where the job cannot do so itself; called at every look.
+
+        It returns at once, does nothing that was begun already, and what goes wrong later holds up nothing.
+        """
+        return
+
     def collect(self, handle: JobHandle) -> None:
         """Bring what the finished job wrote into the artifact root, where the job could not do so itself."""
         return

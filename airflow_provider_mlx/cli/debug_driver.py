@@ -41,13 +41,17 @@ def prepare(context: Dict[str, Any], work: Path, bundle: Path) -> None:  # noqa:
     from airflow_provider_mlx.runtime.environment import prepare_environment
     from airflow_provider_mlx.runtime.extraction import extract_source
     from airflow_provider_mlx.runtime.refusals import Refusal
+    from airflow_provider_mlx.runtime.store import Store
 
     work.mkdir()
     (work / "context.json").write_text(json.dumps(context))
     try:
         extract_source(bundle, work)
         wanted = context.get("environment", {})
-        python = prepare_environment(wanted, work, install) if wanted.get("requirements") else sys.executable
+        access, python = context.get("store", {}), sys.executable
+        if wanted.get("requirements"):
+            allowed = access.get("allowed", ())
+            python = prepare_environment(wanted, work, install, store=Store(access, work), allowed=allowed)
     except Refusal as refusal:
         print(f"mlx: {refusal.reason}: {refusal.what}\n→ {refusal.remedy}")
         sys.exit(refusal.exit_status)

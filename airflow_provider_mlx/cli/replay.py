@@ -213,16 +213,11 @@ def _working_tree(scene: Scene, recorded: Recorded) -> Code:
     payload = dict(shipped.payload)
     if payload["kind"] == "script" and recorded.context["payload"]["kind"] == "script":
         payload["argv"] = recorded.context["payload"].get("argv", [])
+    lines = requirement_lines(task.requirements, dag_file=scene.dag.fileloc, root=scene.root)
     return Code(
         bundle=step_bundle(shipped.source, shipped.files).data,
         payload=payload,
-        requirements=list(
-            with_codec_packages(
-                [line.text for line in requirement_lines(task.requirements, dag_file=scene.dag.fileloc)],
-                return_types=shipped.return_types,
-                inputs=artifacts_of(recorded),
-            )
-        ),
+        requirements=list(with_codec_packages(lines, return_types=shipped.return_types, inputs=artifacts_of(recorded))),
         replace=tuple(task.replace),
         env=task.env,
     )

@@ -62,6 +62,7 @@ def replayed_context(
     environment = dict(context.get("environment", {}))
     if requirements is not None:
         environment |= {"requirements": list(requirements), "replace": list(replace)}
+    environment.pop("wheelhouse", None)  # the job's own; here packages come from this machine's index
     environment |= {"inherit": inherit, "cache": str(folders.environments)}
     return context | {
         "payload": dict(context["payload"] if payload is None else payload),

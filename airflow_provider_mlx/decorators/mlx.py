@@ -14,6 +14,8 @@ from airflow_provider_mlx.step.source import slice_callable
 from airflow_provider_mlx.version_compat import KNOWN_CONTEXT_KEYS, DecoratedOperator, TaskDecorator
 
 if TYPE_CHECKING:
+    from pathlib import PurePath
+
     from airflow.sdk.bases.decorator import Task
 
     from airflow_provider_mlx.step.resources import Resources
@@ -100,8 +102,9 @@ if TYPE_CHECKING:
         target: str | None = None,
         stack: str | None = None,
         resources: Resources | Mapping[str, Any] | None = None,
-        requirements: Sequence[str] | str | None = None,
+        requirements: Sequence[str] | str | PurePath | None = None,
         replace: Sequence[str] | None = None,
+        wheelhouse: str | None = None,
         include: Sequence[str] | None = None,
         image: str | None = None,
         env: Mapping[str, str] | None = None,

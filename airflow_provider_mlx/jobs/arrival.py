@@ -14,8 +14,9 @@ from airflow_provider_mlx.exceptions import (
 
 from .attempt import ActiveAttempt, check_request
 from .current_try import CurrentTry
-from .decision import Arrival, LedgerSays, Move, on_arrival, why_again
+from .decision import Arrival, LedgerSays, Move, is_clear, on_arrival, why_again
 from .ledger import AttemptLedger, AttemptRecord
+from .ports import TryFacts
 from .submission import NumberTaken, Submission
 
 
@@ -39,7 +40,7 @@ class Arriving:
         current, ledger = self._current, self._current.ledger
         latest = current.patiently("read the ledger", ledger.latest)
         if latest is None:
-            return self._submission.start(1)
+            return self._submission.start(1, checkpoints_since=1)
         while True:
             record = current.patiently("read the ledger", latest.read_record)
             if record is None:
@@ -56,7 +57,8 @@ class Arriving:
                     )
                 if record is not None and not arrival.submitted:  # its writer may only be frozen
                     current.patiently("write the ledger", lambda: current.supersede(latest))
-                return self._submission.start(latest.attempt + 1)
+                since = self._checkpoints_since(latest, cleared=arrival.cleared)
+                return self._submission.start(latest.attempt + 1, checkpoints_since=since)
             if move is not Move.WAIT:
                 return self._take_over(move, latest, record, backend, handle)
             if arrival.state is State.ACTIVE and not arrival.stopping:
@@ -66,6 +68,23 @@ class Arriving:
                 old.log.close()
             current.check_killed()
             current.ports.pause(1.0)
+
+    def _checkpoints_since(self, latest: AttemptLedger, *, cleared: bool) -> int:
+        """
+        From which attempt on the next one may use checkpoints: the same as before, or itself after a clear.
+
+        An attempt without a record never ran, and cannot tell: the one before it can.
+        """
+        current, before = self._current, latest
+        record = current.patiently("read the ledger", before.read_record)
+        while record is None and before.attempt > 1:
+            before = current.ledger.attempt(before.attempt - 1)
+            record = current.patiently("read the ledger", before.read_record)
+        stop = current.patiently("read the ledger", before.read_stop_request) or {}
+        cleared = cleared or record is None or was_cleared(record, current.facts)
+        if is_clear(cleared=cleared, stop_reason_before=stop.get("reason")):
+            return latest.attempt + 1
+        return current.patiently("read the ledger", before.read_checkpoints_since)
 
     def come_back(self, attempt: int, *, shown_lines: int) -> ActiveAttempt:
         """
@@ -120,7 +139,7 @@ class Arriving:
             check_request(found.request_digest, record, str(current.ledger.identity))
             if state.finished:
                 current.patiently("bring the results", lambda: backend.collect(found.handle))
-        cleared = record.max_tries < facts.max_tries or record.run_started != facts.run_started
+        cleared = was_cleared(record, facts)
         if not cleared and record.run_cleared != facts.run_cleared:
             # A clear of a running task changes neither. One that came after the result was taken, and before Airflow
             # was told so, is known only by the run's count.
@@ -154,6 +173,11 @@ class Arriving:
             current.say(f"attempt {latest.attempt} has finished already: its result is collected, nothing is run again")
         current.ports.publish_link(backend.link(active.handle))
         return active
+
+
+def was_cleared(record: AttemptRecord, facts: TryFacts) -> bool:
+    """Whether the task was cleared since an attempt, as far as Airflow's numbers say so."""
+    return record.max_tries < facts.max_tries or record.run_started != facts.run_started
 
 
 def ledger_says(current: CurrentTry, ledger: AttemptLedger) -> LedgerSays:

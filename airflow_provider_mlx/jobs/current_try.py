@@ -10,7 +10,7 @@ from airflow_provider_mlx.backends.base import Backend
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobCancelled, MlxError, first_line
 
 from .attempt import ActiveAttempt
-from .decision import KillDecision, on_kill
+from .decision import KillDecision, on_kill, stop_reason
 from .failures import describe_job
 from .ledger import AttemptLedger, AttemptRecord, Ledger
 from .logs import JobLog
@@ -122,7 +122,7 @@ class CurrentTry:
                 "and the next try adopts it",
                 job=self.describe(active), attempt=active.ledger.attempt,
             )  # fmt: skip
-        stopped = self.try_to_stop(active, f"task is {state}")
+        stopped = self.try_to_stop(active, stop_reason(state))
         ended = JobCancelled(
             f"the task was ended by Airflow (its state is {state}); its job "
             + ("was asked to stop" if stopped else "could not be asked to stop, as said above"),

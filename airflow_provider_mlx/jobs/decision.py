@@ -112,6 +112,22 @@ def why_again(seen: Arrival, attempt: int) -> str:
     return f"attempt {attempt} is over ({seen.state.value}): a new one starts"
 
 
+def stop_reason(task_state: str | None) -> str:
+    """Why a job is stopped whose task is in this state, as the attempt's ``stop_requested`` says it."""
+    return f"task is {task_state}"
+
+
+def is_clear(*, cleared: bool, stop_reason_before: str | None) -> bool:
+    """
+    Whether the attempt that follows is a user's new beginning, so that it must not go on from old checkpoints.
+
+    :param cleared: Airflow's numbers say so.
+    :param stop_reason_before: of the attempt before. A clear of a *running* task changes none of the numbers, and
+        leaves this word; a limit that passed, or a reaper, leaves another.
+    """
+    return cleared or stop_reason_before == stop_reason("restarting")
+
+
 class Watch(enum.Enum):
     """What the watching loop does next."""
 

@@ -146,6 +146,12 @@ class AttemptLedger:
         """The recorded context, or ``None``."""
         return self._store.read(self.context_uri, limit=_RECORD_LIMIT)
 
+    def read_checkpoints_since(self) -> int:
+        """The attempt from which on this one could use checkpoints."""
+        value = self._read(CONTEXT_FILE) or {}
+        since = value.get("checkpoints_since")
+        return since if isinstance(since, int) else self.attempt
+
     def write_record(self, record: AttemptRecord) -> bool:
         """
         Record what is about to be submitted; ``False`` if a later try has closed this attempt.

@@ -121,6 +121,8 @@ class StepLife:
         leave_at = self._ports.now() + timedelta(seconds=STAY_SECONDS) if self._leaves(active) else None
         while True:
             status = active.status()
+            if status.state is State.ACTIVE:
+                active.backend.tend(active.handle)
             active.show_log(self._ports.say, to_its_end=status.state.finished)
             if status.reason and status.reason != said and not status.state.finished:
                 self._ports.say(f"waiting: {status.reason}")

@@ -31,7 +31,7 @@ from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.step.return_types import return_type_problems
 from airflow_provider_mlx.step.spec import JobSpec, ObjectReference, request_digest
 
-from .asked import asked_fields, asked_of_target
+from .asked import asked_fields, asked_of_target, requirement_problems
 from .ledger import AttemptRecord, utc_now
 from .ports import TryFacts
 
@@ -121,6 +121,8 @@ class Planner:
     read_connection: Callable[[str], Any] = no_connections
     recorded_bundle: ObjectReference | None = None
     """The code of an attempt before, which is in the artifact root already."""
+    checkpoints_since: int = 1
+    """The attempt from which on checkpoints may be used: a clear starts without any."""
 
     def recorded(self, record: AttemptRecord, context: bytes) -> Planner:
         """
@@ -145,6 +147,7 @@ class Planner:
             ),
             inputs=tuple(references(decode(dict(told["arguments"])))),
             recorded_bundle=ObjectReference(uri, record.bundle_sha256, record.bundle_size),
+            checkpoints_since=told["checkpoints_since"],
         )  # fmt: skip
 
     @cached_property
@@ -185,6 +188,7 @@ class Planner:
             + self._deployment(backend)
             + return_type_problems(self.definition.return_types)
             + self._policy(target, spec)
+            + requirement_problems(self.definition.requirements, target.wheelhouse, self._readable)
         )
         if problems:
             raise InvalidStep(self._headline(target), problems, where=self.definition.origin)
@@ -218,6 +222,7 @@ class Planner:
             inputs=tuple(ObjectReference(item.uri, item.sha256, item.size) for item in self.inputs),
             command=self.definition.command, image=target.image, python=target.python, resources=resources,
             env=target.env, secrets=self._secrets(target), tags=target.tags,
+            wheelhouse=target.wheelhouse or "",
             native_limit_seconds=int((limit + NATIVE_MARGIN).total_seconds()) if limit else None,
         )  # fmt: skip
         return spec, context
@@ -244,7 +249,8 @@ class Planner:
             },
             # the same for every attempt and try of this task instance
             "checkpoint_uri": join(root, self.identity.folder, "checkpoints"),
-            "store": {**view.store, "allowed": [root, *self.resolved.artifacts.allowed]},
+            "checkpoints_since": self.checkpoints_since,
+            "store": {**view.store, "allowed": list(self._readable)},
             "environment": {
                 "requirements": list(
                     with_codec_packages(
@@ -254,6 +260,7 @@ class Planner:
                 "inherit": view.inherit_packages,
                 "replace": list(self.definition.replace),
                 "cache": view.environment_cache,
+                "wheelhouse": target.wheelhouse or "",
             },
             "heartbeat_seconds": self.options.heartbeat_seconds,
             "grace_seconds": 30.0,
@@ -283,6 +290,11 @@ class Planner:
 
     def _nonce(self, number: int) -> str:
         return hashlib.sha256(f"{self.identity.digest}/{number}".encode()).hexdigest()[:16]
+
+    @property
+    def _readable(self) -> tuple[str, ...]:
+        """The prefixes from which a job may read."""
+        return (self.resolved.artifacts.root, *self.resolved.artifacts.allowed)
 
     # --- refusals ------------------------------------------------------------------------------------------------
 

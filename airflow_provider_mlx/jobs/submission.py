@@ -25,10 +25,11 @@ Plan = Callable[[int, int], PlannedAttempt]
 class Plans(Protocol):
     """Where plans come from: made when the first is needed, since a worker that only collects needs none."""
 
-    def first(self) -> Plan:
+    def first(self, *, checkpoints_since: int) -> Plan:
         """
         Plans from what this try has rendered; every target of the fallback list has been planned.
 
+        :param checkpoints_since: the attempt from which on checkpoints may be used.
         :raises InvalidStep: one of them cannot run the step.
         """
 
@@ -62,13 +63,15 @@ class Submission:
         self._plans = plans
         self._preemptions = preemptions
 
-    def start(self, number: int) -> ActiveAttempt:
+    def start(self, number: int, *, checkpoints_since: int) -> ActiveAttempt:
         """
         The first attempt of a try, on the first target.
 
+        :param checkpoints_since: the attempt from which on checkpoints may be used.
         :raises NumberTaken: another worker was faster; look again.
         """
-        return self._start(number, 0, self._plans.first(), preemptions=self._preemptions(), deadline=None)
+        plan = self._plans.first(checkpoints_since=checkpoints_since)
+        return self._start(number, 0, plan, preemptions=self._preemptions(), deadline=None)
 
     def start_again(self, before: ActiveAttempt, *, target: int, preemptions: int) -> ActiveAttempt:
         """A further attempt within the try: the same context, code and deadline."""

@@ -28,7 +28,6 @@ from airflow_provider_mlx.stacks import ResolvedStep, Stacks, StepChoice, resolv
 from airflow_provider_mlx.stacks.browse import browse_url
 from airflow_provider_mlx.step.credentials import requirement_problems
 from airflow_provider_mlx.step.definition import StepDefinition
-from airflow_provider_mlx.step.requirements import RequirementLine, hash_problems
 from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.triggers.order import WatchEvent, Word
 from airflow_provider_mlx.version_compat import bundle_root, has_mapped_dependants
@@ -185,6 +184,7 @@ def choice_of(operator: MlxStepOperator, ti: Any) -> StepChoice:
     refuse_unknown_section(operator.overrides)
     return StepChoice(
         dag_id=ti.dag_id, task_id=ti.task_id, target=operator.target or None, image=operator.image or None,
+        wheelhouse=operator.wheelhouse or None,
         env=operator.env, resources=Resources.from_wire(operator.step_resources).to_wire(), sections=operator.overrides,
     )  # fmt: skip
 
@@ -197,38 +197,38 @@ def definition_of(operator: MlxStepOperator, context: Mapping[str, Any], root: s
     :raises InvalidStep: the code or an argument cannot travel.
     """
     dag_file = context["dag"].fileloc
-    requirements = requirement_lines(operator.requirements, dag_file=dag_file)
+    requirements = requirement_lines(operator.requirements, dag_file=dag_file, root=root)
     refuse_kept_secrets(operator, requirements)
-    refuse_half_hashed(requirements)
     payload = operator.shipped_payload(dag_file=dag_file, root=root)
     args, kwargs = (fill_events(given, context) for given in operator.call_arguments(context))
     return StepDefinition(
         payload=payload.payload, source=payload.source, files=payload.files, command=payload.command,
-        arguments=to_wire(args, kwargs, masked=is_masked), requirements=tuple(line.text for line in requirements),
+        arguments=to_wire(args, kwargs, masked=is_masked), requirements=requirements,
         replace=tuple(operator.replace), secrets=operator.secrets, multiple_outputs=bool(operator.multiple_outputs),
         return_types=payload.return_types, origin=payload.origin, warnings=payload.warnings,
     )  # fmt: skip
 
 
-KEPT = ("requirements", "env", "argv", "command", "image", "overrides", "entrypoint", "script", "step_resources")
+KEPT = (
+    "requirements",
+    "wheelhouse",
+    "env",
+    "argv",
+    "command",
+    "image",
+    "overrides",
+    "entrypoint",
+    "script",
+    "step_resources",
+)
 """Fields that are written to the ledger and to the job's request, as rendered."""
 
 
-def refuse_half_hashed(requirements: Sequence[RequirementLine]) -> None:
-    """
-    Refuse requirements of which some have hashes and others do not.
-
-    :raises InvalidStep: naming each line without one.
-    """
-    problems = hash_problems(requirements)
-    if problems:
-        raise InvalidStep("the step's requirements are hashed in part", problems)
-
-
-def refuse_kept_secrets(operator: MlxStepOperator, requirements: Sequence[RequirementLine]) -> None:
+def refuse_kept_secrets(operator: MlxStepOperator, requirements: Sequence[str]) -> None:
     """
     Refuse a secret where it would be kept.
 
+    :param requirements: as they are kept: the operator may only name their file.
     :raises InvalidStep: a field holds a value that Airflow masks, or a requirement a login.
     """
     problems = [
@@ -238,9 +238,9 @@ def refuse_kept_secrets(operator: MlxStepOperator, requirements: Sequence[Requir
             field=name,
         )
         for name in KEPT
-        if is_masked([line.text for line in requirements] if name == "requirements" else getattr(operator, name, None))
+        if is_masked(requirements if name == "requirements" else getattr(operator, name, None))
     ]
-    problems += requirement_problems(line.text for line in requirements)
+    problems += requirement_problems(requirements)
     if problems:
         raise InvalidStep("the step holds secrets that would be kept", problems)
 

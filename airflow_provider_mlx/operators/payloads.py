@@ -11,7 +11,7 @@ from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.runtime.protocol import Payload
 from airflow_provider_mlx.step.bundle import SLICE_MODULE
 from airflow_provider_mlx.step.packages import collect_folder, collect_packages, find_local_modules
-from airflow_provider_mlx.step.requirements import RequirementLine, read_requirements
+from airflow_provider_mlx.step.requirement_files import read_requirements
 from airflow_provider_mlx.step.return_types import return_types
 from airflow_provider_mlx.step.slicing import SourceSlice
 from airflow_provider_mlx.step.source import slice_callable
@@ -95,16 +95,13 @@ def command_payload(command: Sequence[str]) -> ShippedPayload:
     return ShippedPayload(command=tuple(command), origin=" ".join(command))
 
 
-def requirement_lines(requirements: Sequence[str] | str, *, dag_file: str) -> tuple[RequirementLine, ...]:
+def requirement_lines(requirements: Sequence[str] | str, *, dag_file: str, root: str | None) -> tuple[str, ...]:
     """
-    A step's requirements: the lines that it names, or those of the file that it names.
+    A step's requirements, its files read.
 
-    :raises InvalidStep: the file cannot be read, or a line of it cannot be had in a job.
+    :raises InvalidStep: a file is missing, or holds what cannot be installed in a job; with file and line.
     """
-    if isinstance(requirements, str):
-        folder = Path(dag_file).parent
-        return read_requirements(requirements, lambda file: (folder / file).read_text(encoding="utf-8"))
-    return tuple(RequirementLine(text, f"requirements[{index}]") for index, text in enumerate(requirements))
+    return read_requirements(requirements, search=_search(dag_file, root))
 
 
 def _search(dag_file: str, root: str | None) -> tuple[Path, ...]:

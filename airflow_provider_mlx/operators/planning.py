@@ -36,10 +36,12 @@ class StepPlans:
         self._inputs = inputs
         self._log = log
 
-    def first(self) -> Plan:
+    def first(self, *, checkpoints_since: int) -> Plan:
         """Plan every candidate, and say what will have no effect."""
         definition = self._definition()
-        planner = replace(self._outline, definition=definition, inputs=self._inputs(definition))
+        planner = replace(
+            self._outline, definition=definition, inputs=self._inputs(definition), checkpoints_since=checkpoints_since
+        )
         planner.check()
         for warning in planner.plan(1).warnings:
             self._log.warning("mlx: %s", warning)

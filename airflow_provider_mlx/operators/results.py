@@ -4,7 +4,7 @@ The XCom layout: what a step pushes.
 ==================  ==========================================================================================
 ``return_value``    the plain JSON value when it is JSON and small, else the artifact's reference
 the output's name   with ``multiple_outputs``, the same for each output
-``mlx_artifacts``   output name → reference, for all outputs
+``mlx_artifacts``   output name → reference, for all outputs; ``series`` holds what was logged with step numbers
 ``mlx_metrics``     metric name → last value, when the step logged any
 ``mlx_job_link``    the job's page, when the backend has one
 ``mlx_folder_link`` the attempt's folder in the artifact store's console, when the stack says how
@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep
 from airflow_provider_mlx.jobs.collection import Collected, CollectedOutput
+from airflow_provider_mlx.runtime.protocol import SERIES
 
 ARTIFACTS_KEY: Final = "mlx_artifacts"
 METRICS_KEY: Final = "mlx_metrics"
@@ -50,6 +51,11 @@ def push_results(collected: Collected, ti: Any, *, mapped_over: bool, multiple_o
     if output.inline and not (output.artifact and _is_airflows(output.value)):
         return output.value
     return output.artifact.to_wire() if output.artifact else None
+
+
+def _is_series(name: str, output: CollectedOutput) -> bool:
+    """Whether an output is what the step logged, which the runtime adds to what it returned."""
+    return name == SERIES and output.artifact is not None and output.artifact.codec == SERIES
 
 
 _MARKS: Final = frozenset({"__classname__", "__id__", "__type", "__var", "__data__", "__version__"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
@@ -34,9 +35,11 @@ class MlxStepOperator(BaseOperator):
     :param target: the logical target in the stack.
     :param stack: the stack's name; by default the run's ``mlx_stack`` param, then ``[mlx] stack``, then the file's.
     :param resources: the hardware that the step needs.
-    :param requirements: packages to install besides those of the image, as lines of a requirements file; or the path of
-        such a file, relative to the DAG file's folder.
-    :param replace: protected packages (torch, numpy, …) that the requirements may replace.
+    :param requirements: packages to install besides those of the image: lines as in a requirements file, or the name
+        of such a file beside the DAG file.
+    :param replace: protected packages (torch, numpy, ``nvidia-*``, …) that the requirements may replace.
+    :param wheelhouse: URI of a folder or archive of wheels, the only source of the requirements, instead of the
+        target's.
     :param include: further local packages, modules, files or folders that travel with the code.
     :param image: the container's image, instead of the target's.
     :param env: plain environment variables.
@@ -50,7 +53,7 @@ class MlxStepOperator(BaseOperator):
 
     template_fields: Sequence[str] = (
         "entrypoint", "script", "source", "command", "arguments", "argv", "target", "stack", "step_resources",
-        "requirements", "image", "env", "secrets", "overrides",
+        "requirements", "wheelhouse", "image", "env", "secrets", "overrides",
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "arguments": "json", "step_resources": "json", "env": "json", "overrides": "json",
@@ -74,8 +77,9 @@ class MlxStepOperator(BaseOperator):
         stack: str | None = None,
         resources: Resources | Mapping[str, Any] | None = None,
         step_resources: Mapping[str, Any] | None = None,
-        requirements: Sequence[str] | str | None = None,
+        requirements: Sequence[str] | str | PurePath | None = None,
         replace: Sequence[str] | None = None,
+        wheelhouse: str | None = None,
         include: Sequence[str] | None = None,
         image: str | None = None,
         env: Mapping[str, str] | None = None,
@@ -97,8 +101,12 @@ class MlxStepOperator(BaseOperator):
         self.stack = stack
         # BaseOperator has a `resources` of its own, which Airflow would store and read as its own kind of object
         self.step_resources = Resources.from_wire(resources or step_resources).to_wire()
-        self.requirements = requirements if isinstance(requirements, str) else list(requirements or [])
+        # A path is kept as text: Airflow stores operator fields with the DAG.
+        self.requirements: str | list[str] = (
+            str(requirements) if isinstance(requirements, (str, PurePath)) else list(requirements or [])
+        )
         self.replace = list(replace or [])
+        self.wheelhouse = wheelhouse
         self.include = list(include or [])
         self.image = image
         self.env = dict(env or {})

@@ -93,6 +93,7 @@ class Child:
             with self._timed("upload"):
                 results = Results(self._context, self._store, self._work)
                 outputs = results.encode(value, self._says)
+                results.add_series(outputs)
             current_step.log_metrics(results.metrics)
             for dataset in datasets_in(value):
                 current_step.dataset(dataset.uri, dataset.version, write=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, Mapping  # noqa: UP035  (Python 3.9)
 
-from .clients import SINGLE_REQUEST_BYTES, bucket_and_key
+from .clients import SINGLE_REQUEST_BYTES, Listed, bucket_and_key
 from .refusals import ArtifactError
 from .transfer import NoAnswer, ObjectChanged, Part, one_line, part_bytes, parts_at_once
 
@@ -65,13 +65,20 @@ class Boto3Client:
             return False
         return True
 
-    def below(self, uri: str) -> Iterator[str]:
-        """The URIs of all objects under a prefix, which is taken as a folder."""
+    def listed(self, uri: str) -> Iterator[Listed]:
+        """Every object under a prefix, which is taken as a folder."""
         bucket, key = bucket_and_key(uri)
         with _answers(uri):
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key.rstrip("/") + "/")
             for page in pages:
-                yield from (f"s3://{bucket}/{item['Key']}" for item in page.get("Contents", ()))
+                for item in page.get("Contents", ()):
+                    yield Listed(f"s3://{bucket}/{item['Key']}", int(item["Size"]), str(item.get("ETag", "")))
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; none being there is fine."""
+        bucket, key = bucket_and_key(uri)
+        with _answers(uri):
+            self._s3.delete_object(Bucket=bucket, Key=key)
 
     def _create_in_parts(self, path: Path, size: int, where: dict[str, Any], uri: str) -> None:
         """boto3's own ``upload_file`` takes no condition, so the parts are sent here."""

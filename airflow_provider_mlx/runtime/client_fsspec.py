@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator, Mapping  # noqa: UP035  (Python 3.9)
 
 from .addresses import split_uri
+from .clients import Listed
 from .transfer import NoAnswer, ObjectChanged, Part, one_line
 
 
@@ -45,12 +46,20 @@ class FsspecClient:
         with _answers():
             return bool(self._files.exists(uri))
 
-    def below(self, uri: str) -> Iterator[str]:
-        """The URIs of all objects under a prefix, which is taken as a folder."""
+    def listed(self, uri: str) -> Iterator[Listed]:
+        """Every object under a prefix, which is taken as a folder."""
         with _answers():
-            found = self._files.find(uri.rstrip("/") + "/")
-        for path in found:
-            yield f"{self._scheme}://{split_uri(f'{self._scheme}://' + path.lstrip('/'))[1]}"
+            self._files.invalidate_cache()
+            found = self._files.find(uri.rstrip("/") + "/", detail=True)
+        for path, facts in found.items():
+            there = split_uri(f"{self._scheme}://" + path.lstrip("/"))[1]
+            version = str(facts.get("ETag") or facts.get("etag") or facts.get("mtime") or facts.get("created") or "")
+            yield Listed(f"{self._scheme}://{there}", int(facts["size"]), version)
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; none being there is fine."""
+        with suppress(FileNotFoundError), _answers():
+            self._files.rm_file(uri)
 
     def _chunks(self, uri: str, start: int) -> Iterator[bytes]:
         with _answers(), self._files.open(uri, "rb") as reader:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator, Mapping  # noqa: UP035  (Python 3.9)
 
-from .clients import bucket_and_key
+from .clients import Listed, bucket_and_key
 from .transfer import PART_BYTES, NoAnswer, ObjectChanged, Part, one_line
 
 
@@ -39,12 +39,17 @@ class GoogleClient:
         with _answers(uri):
             return bool(self._blob(uri).exists())
 
-    def below(self, uri: str) -> Iterator[str]:
-        """The URIs of all objects under a prefix, which is taken as a folder."""
+    def listed(self, uri: str) -> Iterator[Listed]:
+        """Every object under a prefix, which is taken as a folder."""
         bucket, key = bucket_and_key(uri)
         with _answers(uri):
             for blob in self._client.list_blobs(bucket, prefix=key.rstrip("/") + "/"):
-                yield f"gs://{bucket}/{blob.name}"
+                yield Listed(f"gs://{bucket}/{blob.name}", int(blob.size), str(blob.generation))
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; none being there is fine."""
+        with suppress(FileNotFoundError), _answers(uri):
+            self._blob(uri).delete()
 
     def _blob(self, uri: str) -> Any:
         bucket, key = bucket_and_key(uri)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Iterator, Mapping  # noqa: UP035  (Python 3.9)
 
-from .clients import SINGLE_REQUEST_BYTES, bucket_and_key
+from .clients import SINGLE_REQUEST_BYTES, Listed, bucket_and_key
 from .transfer import NoAnswer, ObjectChanged, Part, one_line, part_bytes, parts_at_once
 
 _NAMES = {"endpoint_url": "endpoint", "region": "region"}
@@ -61,15 +61,25 @@ class ObstoreClient:
             return False
         return True
 
-    def below(self, uri: str) -> Iterator[str]:
-        """The URIs of all objects under a prefix, which is taken as a folder."""
+    def listed(self, uri: str) -> Iterator[Listed]:
+        """Every object under a prefix, which is taken as a folder."""
         import obstore
 
         store, key = self._store(uri)
         bucket = bucket_and_key(uri)[0]
         with answers(uri):
             for batch in obstore.list(store, key.rstrip("/")):
-                yield from (f"{self._scheme}://{bucket}/{meta['path']}" for meta in batch)
+                for meta in batch:
+                    version = str(meta.get("e_tag") or meta.get("last_modified") or "")
+                    yield Listed(f"{self._scheme}://{bucket}/{meta['path']}", int(meta["size"]), version)
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; none being there is fine."""
+        import obstore
+
+        store, key = self._store(uri)
+        with suppress(FileNotFoundError), answers(uri):
+            obstore.delete(store, key)
 
     def _store(self, uri: str) -> tuple[Any, str]:
         import obstore.store

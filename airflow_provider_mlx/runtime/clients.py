@@ -20,6 +20,18 @@ SINGLE_REQUEST_BYTES = 64 * 1024 * 1024
 """Up to this size one request creates an object, and the object is in memory once; larger ones go up in parts."""
 
 
+class Listed(NamedTuple):
+    """
+    An object in a listing.
+
+    :param version: the store's own word for its content: an ETag, a generation, a time.
+    """
+
+    uri: str
+    size: int
+    version: str
+
+
 class Client(Protocol):
     """
     What a job needs of an object store.
@@ -39,8 +51,11 @@ class Client(Protocol):
     def exists(self, uri: str) -> bool:
         """Whether the object is there."""
 
-    def below(self, uri: str) -> Iterator[str]:
-        """The URIs of all objects under a prefix, which is taken as a folder."""
+    def listed(self, uri: str) -> Iterator[Listed]:
+        """Every object under a prefix, which is taken as a folder."""
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; none being there is fine."""
 
 
 class Row(NamedTuple):

@@ -76,12 +76,14 @@ def describe_table(value: Table) -> list[str]:
 
 
 def save_series(value: Series, sink: HashingWriter) -> None:
-    """The file as it is: it was checked when it was written, a point at a time."""
+    """The file's lines as they are; the last one only if it is whole, since a writer may have been killed in it."""
     if not value.path.exists():
         return
+    kept = b""
     with value.path.open("rb") as reader:
         while chunk := reader.read(_COPY_BYTES):
-            sink.write(chunk)
+            whole, end, kept = (kept + chunk).rpartition(b"\n")
+            sink.write(whole + end)
 
 
 def load_series(path: Path, type_name: str) -> list[dict[str, Any]]:

@@ -28,18 +28,21 @@ from .protocol import (
     EXIT_STEP_FAILED,
     EXIT_TAMPERED,
     PROTOCOL,
+    SERIES_FILE,
     StepContext,
 )
-from .records import OUTCOME_FILE, Recorder, now
+from .records import OUTCOME_FILE, Recorder, now, rank
 from .refusals import BundleRefused, JobCancelled, JobMisconfigured, OutOfMemory, Refusal, StepFailed
 from .store import Store
 
 if TYPE_CHECKING:
+    from .checkpoints import Keeper
     from .protocol import StepError, Timings
 
 HEARTBEAT_SECONDS = 30.0
 GRACE_SECONDS = 25.0
 """Kubernetes gives 30 s between SIGTERM and SIGKILL, and the error must still be written in them."""
+LAST_CHECKPOINT_SECONDS, LATE_SECONDS = 600.0, 3.0  # when the step is over; after the grace of one that was stopped
 
 
 def main() -> None:
@@ -161,8 +164,9 @@ class Supervisor:
         self._process: subprocess.Popen[Any] | ForkedProcess | None = None
         self.forked = False
         self._cancelled = ""
-        self._kill_at = float("inf")
+        self._kill_at = self._gone_at = float("inf")
         self._killed_after_grace = False
+        self._checkpoints: Keeper | None = None
 
     @property
     def timings(self) -> Timings:
@@ -191,6 +195,7 @@ class Supervisor:
             return self._fail(refusal, self._process.returncode if self._process else None)
         finally:
             if not self.forked:
+                self._keep_the_rest()
                 signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _unpack(self) -> None:
@@ -230,7 +235,8 @@ class Supervisor:
 
         start = time.monotonic()
         try:
-            return prepare_environment(wanted, self._work, self._run_command)
+            allowed = self._context.get("store", {}).get("allowed", ())
+            return prepare_environment(wanted, self._work, self._run_command, store=self._store, allowed=allowed)
         finally:
             self._recorder.timings["install"] = round(time.monotonic() - start, 6)
 
@@ -250,10 +256,29 @@ class Supervisor:
     def _run_child(self, python: str) -> int:
         self._check_cancelled()
         process = self._fork() if python == sys.executable and sys.platform == "linux" else self._start(python)
+        self._keep_checkpoints()
         returned = process.wait()
         # What the step left running would keep the log open and the machine busy.
         self._signal_group(process, signal.SIGKILL)
         return returned
+
+    def _keep_checkpoints(self) -> None:
+        """Where the store is no folder here, rank 0 stores them; after the fork, since it takes a thread."""
+        uri = self._context.get("checkpoint_uri")
+        if uri and rank() == 0 and self._store.local_path(uri) is None:
+            from .checkpoints import keep
+
+            self._checkpoints = keep(self._context, self._work)
+
+    def _keep_the_rest(self) -> None:
+        """When the result or the error is written: the metrics of a step that failed, and the last checkpoint."""
+        if (self._work / SERIES_FILE).exists() and rank() == 0:
+            from .series import rescue
+
+            rescue(self._work / SERIES_FILE, self._store, self._context["outputs"]["uri"])
+        if self._checkpoints is not None:
+            until = time.monotonic() + LAST_CHECKPOINT_SECONDS
+            self._checkpoints.finish(lambda: min(until, self._gone_at + LATE_SECONDS) - time.monotonic())
 
     def _start(self, python: str) -> subprocess.Popen[Any]:
         from .child_command import CHILD_COMMAND
@@ -301,7 +326,7 @@ class Supervisor:
         """Pass the signal on and give the user's code its time; a second signal does not lengthen it."""
         if not self._cancelled:
             self._cancelled = signal.Signals(number).name
-            self._kill_at = time.monotonic() + self._grace
+            self._kill_at = self._gone_at = time.monotonic() + self._grace
             self._set_alarm()
             self._lines.write("log", message=f"{self._cancelled}: the step has {self._grace:g} s to finish")
         if self._process is not None and self._process.poll() is None:

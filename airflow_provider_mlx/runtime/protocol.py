@@ -24,6 +24,12 @@ ERROR_FILE = "error.json"
 LOG_FILE = "log.txt"
 OUTPUTS_FOLDER = "outputs"
 RESCUE_FOLDER = "rescue"
+SERIES = "series"
+"""The output that holds what was logged with step numbers."""
+SERIES_FILE = "series.jsonl"
+"""In the work folder, until it is an output; what is left there when the step is over goes under ``rescue/``."""
+CHECKPOINTS_FOLDER = "checkpoints"
+"""In the work folder, where the store is no folder of the job."""
 
 # Exit statuses of the runtime itself. User code may exit with any of them: the files decide, these only help to read a
 # job whose files are missing.
@@ -68,11 +74,19 @@ class Arguments(TypedDict):
     kwargs: dict[str, Any]
 
 
-class Mount(TypedDict):
-    """Objects under ``uri`` are files under ``path`` in this job."""
-
+class _MountOf(TypedDict):
     uri: str
     path: str
+
+
+class Mount(_MountOf, total=False):
+    """
+    Objects under ``uri`` are files under ``path`` in this job.
+
+    ``mirrored``: the folder is a copy, which somebody else brings and takes while the job runs.
+    """
+
+    mirrored: bool
 
 
 class StoreAccess(TypedDict, total=False):
@@ -97,12 +111,14 @@ class Environment(TypedDict, total=False):
     ``inherit``: the venv sees the image's own packages, which are constraints for what is installed (the default).
     ``replace``: protected packages (torch, numpy, …) that the user asked to replace.
     ``cache``: folder for finished venvs, keyed by digest.
+    ``wheelhouse``: URI of a folder or archive of wheels, the only source of packages; empty for the job's index.
     """
 
     requirements: list[str]
     inherit: bool
     replace: list[str]
     cache: str
+    wheelhouse: str
 
 
 class Outputs(TypedDict, total=False):
@@ -120,7 +136,11 @@ class Outputs(TypedDict, total=False):
 
 
 class StepContext(TypedDict, total=False):
-    """``context.json``: everything that a job is told."""
+    """
+    ``context.json``: everything that a job is told.
+
+    ``checkpoints_since``: the attempt from which on checkpoints may be used, 1 or the first one after a clear.
+    """
 
     protocol: int
     nonce: str
@@ -129,6 +149,7 @@ class StepContext(TypedDict, total=False):
     arguments: Arguments
     outputs: Outputs
     checkpoint_uri: str
+    checkpoints_since: int
     store: StoreAccess
     environment: Environment
     heartbeat_seconds: float

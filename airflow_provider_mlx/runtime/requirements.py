@@ -10,14 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from .refusals import JobMisconfigured
 
-PROTECTED = ("torch", "torchvision", "jax", "jaxlib", "tensorflow", "numpy")
-PROTECTED_PREFIXES = ("nvidia-",)
+PROTECTED = ("torch", "torchvision", "torchaudio", "triton", "jax", "jaxlib", "tensorflow", "numpy")
+PROTECTED_PREFIXES = ("nvidia-", "jax-cuda")
 """Packages that an image builds around: a second copy costs gigabytes, and another version breaks the compiled rest."""
 
 _LINE = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*(.*?)\s*(?:;(.*))?$")
+_NETWORK = re.compile(
+    r"^(-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)\b|(^|@\s*)(git\+)?(https?|ssh|git)[:+]//"
+)
 _CLAUSE = re.compile(r"^(===|==|!=|~=|>=|<=|>|<)\s*([0-9][^\s]*)$")
 
 
@@ -39,10 +43,11 @@ def choose(requirements: Iterable[str], image: Mapping[str, str], replace: Itera
     Divide requirements into what the image has and what must be installed.
 
     :param image: version by normal name (:func:`normal_name`), empty for "inherits nothing".
-    :param replace: protected packages that may be replaced.
+    :param replace: protected packages that may be replaced; globs such as ``nvidia-*``.
     :raises JobMisconfigured: a requirement would replace a protected package; all such lines are named.
     """
-    allowed = {normal_name(name) for name in replace}
+    patterns = [re.sub(r"[-_.]+", "-", name).lower() for name in replace]
+    allowed = {name for name in image if any(fnmatchcase(name, pattern) for pattern in patterns)}
     kept: list[str] = []
     free: set[str] = set()
     conflicts: list[str] = []
@@ -56,7 +61,7 @@ def choose(requirements: Iterable[str], image: Mapping[str, str], replace: Itera
         elif satisfies(version, specifier):
             continue
         elif is_protected(name) and name not in allowed:
-            conflicts.append(f"{line!r} (the image has {name} {version})")
+            conflicts.append(f"{without_hashes(line)!r} (the image has {name} {version})")
         else:
             kept.append(line)
             free.add(name)
@@ -70,14 +75,32 @@ def choose(requirements: Iterable[str], image: Mapping[str, str], replace: Itera
     return Choice(tuple(kept), constraints)
 
 
-def has_hash(line: str) -> bool:
-    """Whether a requirement says which bytes it means."""
-    return "--hash" in line
+def unhashed(lines: Iterable[str]) -> list[str]:
+    """The requirements without a hash, where others have one: then installers want one of every package."""
+    lines = list(lines)
+    if not any(is_hashed(line) or line.startswith("--require-hashes") for line in lines):
+        return []
+    return [line for line in lines if not line.startswith("-") and not is_hashed(line)]
 
 
-def is_option(line: str) -> bool:
-    """Whether a line is an option of the installer and names no package."""
-    return line.startswith("-")
+def is_hashed(line: str) -> bool:
+    """Whether a requirement says what its file must hash to."""
+    return re.search(r"\s--hash[= ]", line) is not None
+
+
+def without_hashes(line: str) -> str:
+    """A requirement as a person reads it."""
+    return re.split(r"\s+--hash[= ]", line, maxsplit=1)[0].strip()
+
+
+def of_a_network(lines: Iterable[str]) -> list[str]:
+    """The lines that name an index or a URL, which have no place beside a wheelhouse."""
+    return [without_hashes(line) for line in lines if _NETWORK.search(line.split(" #")[0])]
+
+
+def requirement_name(line: str) -> str:
+    """A requirement's package by its normal name; empty for options, paths and bare URLs."""
+    return _parts(line)[0]
 
 
 def is_protected(name: str) -> bool:
@@ -135,7 +158,7 @@ def _padded(release: tuple[int, ...], length: int) -> tuple[int, ...]:
 
 def _parts(line: str) -> tuple[str, str, str, str]:
     """Name, extras, specifier and marker; an empty name for options, paths and URLs."""
-    text = line.split(" #")[0].split(" --hash")[0].strip()
+    text = without_hashes(line.split(" #")[0])
     if text.startswith("-") or "/" in text.split(";")[0].split("@")[0] or text.endswith((".whl", ".tar.gz", ".zip")):
         return "", "", "", ""
     match = _LINE.match(text)

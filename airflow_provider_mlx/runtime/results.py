@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import typing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from .codecs import CODECS, MODEL, Codec, HashingWriter, codec_for, codec_for_ty
 from .inputs import require
 from .outputs import Model, field_annotations, fields_of, is_metrics, metric_problems, word_about
 from .previews import preview
-from .protocol import OUTPUTS_FOLDER, RESCUE_FOLDER, Output, StepContext
+from .protocol import OUTPUTS_FOLDER, RESCUE_FOLDER, SERIES, SERIES_FILE, Output, StepContext
 from .refusals import AlreadyWritten, JobMisconfigured, StepFailed
+from .shown import Series
 from .store import Store
 from .uris import join
 from .values import ArtifactReference
@@ -88,6 +90,22 @@ class Results:
             key = largest.pop()
             whole[key] = references[key]
         return whole
+
+    def add_series(self, outputs: dict[str, Output]) -> None:
+        """
+        Make the metrics that were logged with step numbers an output of their own, beside what the step returned.
+
+        A step may have an output of that name itself: then its supervisor keeps the series under ``rescue/``.
+        """
+        path = self._work / SERIES_FILE
+        if not path.exists():
+            return
+        if SERIES in outputs:
+            print(f"mlx: the step has an output named {SERIES!r}: its metrics' series is under rescue/", flush=True)
+            return
+        reference = replace(self._store_value(SERIES, Series(path), CODECS[SERIES], called=SERIES), type="list")
+        outputs[SERIES] = {"artifact": reference.to_wire(), "inline": False, "value": None}
+        path.unlink()
 
     def _take_metrics(self, name: str, value: Any) -> None:
         problems = metric_problems(value)

@@ -11,15 +11,18 @@ import json
 import math
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping  # noqa: UP035  (Python 3.9)
 
+from .protocol import CHECKPOINTS_FOLDER, SERIES_FILE
 from .values import Dataset
 from .wire import encode
 
 if TYPE_CHECKING:
     from .lines import LineWriter
     from .protocol import StepContext
+    from .series import SeriesWriter
     from .store import Store
 
 
@@ -40,20 +43,30 @@ class CurrentStep:
         self._store: Store | None = None
         self._work: Path | None = None
         self._lock = threading.Lock()
+        self._series: SeriesWriter | None = None
         self._metrics: dict[str, float] = {}
         self._datasets: dict[str, list[dict[str, Any]]] = {"read": [], "written": []}
         self._result: Any = None
+        self._checkpoints: dict[str, Path] = {}
+        """The folders that the step has asked for, and where they are."""
+        self._checkpoints_lock = threading.Lock()
 
     def log_metric(self, name: str, value: float, step: int | None = None) -> None:
         """
         Record a metric. The last value counts as the step's result; each one is shown while the step runs.
 
         :param value: a number; NumPy and framework scalars are converted by ``float()``.
-        :param step: the iteration or epoch, if there is one.
+        :param step: the iteration or epoch, if there is one: such values become the step's artifact ``series``.
         """
         number = float(value)
         with self._lock:
             self._metrics[str(name)] = number
+            if step is not None and self._work is not None and self._series is None:
+                from .series import SeriesWriter
+
+                self._series = SeriesWriter(self._work / SERIES_FILE)
+        if step is not None and self._series is not None:
+            self._series.add(str(name), int(step), number)
         shown: Any = number if math.isfinite(number) else encode(number)["value"]
         self._say("metric", name=str(name), value=shown, step=step)
 
@@ -73,25 +86,58 @@ class CurrentStep:
         parts = {"done": float(done), "total": float(total)} if total is not None else {}
         self._say("progress", fraction=fraction, **parts, message=str(message))
 
-    def checkpoint_dir(self) -> Path:
+    def checkpoint_dir(self, *, across_clears: bool = False) -> Path:
         """
-        The folder for checkpoints, made if needed. It is the same for every attempt of the step where the stack mounts
-        one; a local temporary folder where the step has none.
+        The folder for checkpoints, with what earlier attempts of the step have left there.
 
-        :raises NotImplementedError: the checkpoint's store is not mounted in this job.
+        Whatever is written into it is kept while the step runs: at once where the artifact root is a mounted folder,
+        else within seconds after a file is complete. A folder that does not outlive the job where the step has none.
+
+        :param across_clears: the folder that a clear of the task does not change; by default a clear starts an empty
+            one, since new code or new data must not go on from old state.
+        :raises ArtifactError: earlier checkpoints exist and cannot be restored.
         """
         uri = self._context.get("checkpoint_uri")
-        if uri and self._store is not None:
-            folder = self._store.local_path(uri)
-            if folder is None:
-                raise NotImplementedError(
-                    f"checkpoints at {uri} need that store mounted in the job: give the target a volume or bucket mount"
-                )
-        else:
+        if not uri or self._store is None:
             folder = (self._work or Path(os.environ.get("TMPDIR") or "/tmp")) / "mlx-checkpoints"  # noqa: S108
             self._note(f"checkpoints are kept in {folder} and do not outlive the job")
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+        name = "all" if across_clears else f"since-{self._context.get('checkpoints_since', 1)}"
+        with self._checkpoints_lock:
+            area = self._store.local_path(uri) or Path(str(self._work)) / CHECKPOINTS_FOLDER
+            if not (area / name).is_dir() and self._store.local_path(uri) is None:
+                from .checkpoints import restore
+
+                restore(area, name, self._store, uri, self._note)
+            (area / name).mkdir(parents=True, exist_ok=True)
+            self._checkpoints[name] = area
+        return area / name
+
+    def sync_checkpoints(self, timeout_seconds: float = 600.0) -> bool:
+        """
+        Have what is in the checkpoint folder stored now, and wait: before something that may end the step.
+
+        :param timeout_seconds: how long to wait.
+        :returns: whether all of it is stored; the log says why not.
+        """
+        uri = self._context.get("checkpoint_uri")
+        if not uri or self._store is None:
+            self._note("checkpoints do not outlive this process")
+            return False
+        mirrored = any(
+            mount.get("mirrored") and uri.startswith(f"{mount['uri'].rstrip('/')}/")
+            for mount in self._context.get("store", {}).get("mounts", ())
+        )
+        if self._store.local_path(uri) is not None and not mirrored:
+            return True  # the folder is the store
+        from .checkpoints import ask_for_sync
+
+        until = time.monotonic() + timeout_seconds
+        stored = [ask_for_sync(area, name, until - time.monotonic()) for name, area in self._checkpoints.items()]
+        if not all(stored):
+            self._note("not everything in the checkpoint folder is stored")
+        return all(stored)
 
     def dataset(self, uri: str, version: str | None = None, *, write: bool = False) -> Dataset:
         """

@@ -25,9 +25,10 @@ from .transfer import (
     Sink,
     read_resuming,
 )
+from .uris import join
 
 if TYPE_CHECKING:
-    from .clients import Client, Row
+    from .clients import Client, Listed, Row
     from .protocol import StoreAccess
 
 COPY_BYTES = 1024 * 1024
@@ -94,9 +95,8 @@ class Store:
             return self._patiently(uri, READ_PATIENCE_SECONDS, lambda: self._client(uri).exists(uri))
 
     def below(self, uri: str) -> list[str]:
-        """The URIs of all objects of a store that is not mounted, under a prefix that is taken as a folder; sorted."""
-        with self._answers(uri):
-            return self._patiently(uri, READ_PATIENCE_SECONDS, lambda: sorted(self._client(uri).below(uri)))
+        """The URIs of all objects under a prefix that is taken as a folder; sorted."""
+        return [item.uri for item in self.list(uri)]
 
     def write_bytes(self, uri: str, data: bytes) -> None:
         """
@@ -155,6 +155,31 @@ class Store:
         with self._answers(uri):
             read_resuming(partial(self._client(uri).open, uri), sink, self._patience(uri, READ_PATIENCE_SECONDS))
 
+    def list(self, uri: str) -> list[Listed]:
+        """
+        Every object below a folder, sorted; none where there is no such folder.
+
+        :raises ArtifactError: the job may not list it.
+        """
+        local = self.local_path(uri)
+        with self._answers(uri):
+            if local is None:
+                return self._patiently(uri, READ_PATIENCE_SECONDS, lambda: sorted(self._client(uri).listed(uri)))
+            return list(_files_below(local, uri))
+
+    def delete(self, uri: str) -> None:
+        """
+        Remove an object; none being there is fine.
+
+        :raises ArtifactError: the job may not.
+        """
+        local = self.local_path(uri)
+        with self._answers(uri):
+            if local is None:
+                self._patiently(uri, READ_PATIENCE_SECONDS, lambda: self._client(uri).delete(uri))
+            else:
+                local.unlink(missing_ok=True)
+
     def _create_remote(self, path: Path, uri: str) -> None:
         client = self._client(uri, creating=path.stat().st_size)
         try:
@@ -207,6 +232,18 @@ class Store:
         if (scheme, row) not in self._clients:
             self._clients[scheme, row] = row.make(scheme, self._options.get(scheme, {}))
         return self._clients[scheme, row]
+
+
+def _files_below(folder: Path, uri: str) -> Iterator[Listed]:
+    from urllib.parse import quote
+
+    from .clients import Listed
+
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            facts, below = path.stat(), path.relative_to(folder).as_posix()
+            there = join(uri, quote(below) if uri.startswith("file:") else below)
+            yield Listed(there, facts.st_size, str(facts.st_mtime_ns))
 
 
 def _publish(draft: Path, final: Path, uri: str) -> None:

@@ -135,6 +135,7 @@ class _SharedFields(_Model):
     max_queue: Duration | None = None
     give_up_pending_after: Duration | None = None
     python: StrictStr | None = None
+    wheelhouse: Root | None = None
     env: dict[str, Text] = {}
     secrets: dict[str, Reference] = {}
     tags: dict[str, Text] = {}

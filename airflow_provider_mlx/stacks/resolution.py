@@ -30,6 +30,7 @@ class StepChoice:
     target: str | None = None
     image: str | None = None
     python: str | None = None
+    wheelhouse: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
@@ -194,6 +195,7 @@ def _merge(
         target,
         image=step.image or target.image,
         python=step.python or target.python,
+        wheelhouse=step.wheelhouse or target.wheelhouse,
         env={**target.env, **step.env, **overriding.get("env", {})},
         secrets={**target.secrets, **overriding.get("secrets", {})},
         tags={**stack.tags, **target.tags, **step.tags, **overriding.get("tags", {})},

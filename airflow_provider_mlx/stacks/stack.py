@@ -58,6 +58,7 @@ class Target:
     max_queue: timedelta | None = None
     give_up_pending_after: timedelta | None = None
     python: str | None = None
+    wheelhouse: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)

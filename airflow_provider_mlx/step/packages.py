@@ -47,7 +47,7 @@ def collect_packages(include: Sequence[str], *, search: Sequence[Path]) -> dict[
             what = f"`{item}` is not a name or path below the DAG file's folder"
             problems.append(Problem(what, "name a package, a file or a folder in the bundle", "include"))
             continue
-        for root in map(_open, search):
+        for root in map(open_folder, search):
             if place := _find_item(root, path):
                 try:
                     files = _read_all(place[1], place[0]) | _packages_above(root, place[0]) | files
@@ -68,7 +68,7 @@ def collect_folder(folder: Path) -> dict[str, bytes]:
 
     :raises InvalidStep: there is no such folder, or a link in it.
     """
-    root = _open(folder)
+    root = open_folder(folder)
     if not root.is_dir():
         raise InvalidStep(f"the folder `{folder}` does not exist.", remedy="correct the path")
     return _read_all(root, "")
@@ -88,7 +88,7 @@ def find_local_modules(
     :param optional: modules that only annotations need: left behind where they cannot be carried.
     :raises InvalidStep: a module that is reached imports Airflow when it is loaded; all of them at once.
     """
-    roots = [_open(folder) for folder in search]
+    roots = [open_folder(folder) for folder in search]
     files, problems = _follow_modules(modules, roots)
     if problems:
         raise InvalidStep("modules beside the DAG file cannot be sent to a job.", problems)
@@ -159,7 +159,8 @@ def _airflow_problems(name: str, aliases: Iterable[Alias]) -> Iterator[Problem]:
             yield Problem(what, "move what the step needs into a module without Airflow, or import inside the function")
 
 
-def _open(folder: Path) -> Node:
+def open_folder(folder: Path) -> Node:
+    """A search folder, on disk or inside a zip file."""
     if not folder.is_dir():
         if folder.is_file() and zipfile.is_zipfile(folder):
             return zipfile.Path(folder)

@@ -39,6 +39,7 @@ class JobSpec:
     :param outputs_uri: the attempt's folder in the artifact root.
     :param native_limit_seconds: the backend's own limit, later than the step's deadline: ends the job when Airflow is
         gone.
+    :param wheelhouse: URI from which alone the step's packages are installed.
     :param tags: go on every job: team, cost centre.
     """
 
@@ -56,6 +57,7 @@ class JobSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     native_limit_seconds: int | None = None
+    wheelhouse: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

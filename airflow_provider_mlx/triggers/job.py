@@ -22,7 +22,7 @@ from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import JobStatus, State
 from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError, first_line
-from airflow_provider_mlx.jobs.decision import KillDecision, Watch, on_lost_interest, while_watching
+from airflow_provider_mlx.jobs.decision import KillDecision, Watch, on_lost_interest, stop_reason, while_watching
 from airflow_provider_mlx.jobs.ledger import AttemptLedger, LogShown, utc_now
 from airflow_provider_mlx.jobs.logs import ShownBytes, readable
 from airflow_provider_mlx.jobs.orphans import stop_if_active
@@ -100,7 +100,7 @@ class JobTrigger(BaseTrigger):
         if on_lost_interest(state) is KillDecision.LEAVE:
             self.log.info("mlx: the task is %s: somebody else looks after job %s", state, order.handle.name)
             return
-        await self._stop(order, reason=f"task is {state}")
+        await self._stop(order, reason=stop_reason(state))
 
     async def cleanup(self) -> None:
         """Below Airflow 3.3 this is the only word that a trigger gets of a kill."""

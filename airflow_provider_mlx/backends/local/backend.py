@@ -44,13 +44,15 @@ from airflow_provider_mlx.backends.base import (
 )
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
 from airflow_provider_mlx.runtime.bootstrap import bootstrap_command
-from airflow_provider_mlx.runtime.protocol import StoreAccess
+from airflow_provider_mlx.runtime.protocol import CHECKPOINTS_FOLDER, Mount, StoreAccess
 from airflow_provider_mlx.runtime.uris import is_within, join, split_uri
 from airflow_provider_mlx.step.spec import JobSpec, request_digest
 
 from . import launcher
+from .checkpoints import Checkpoints
 from .launcher import EXIT, LEASE, LOG, PROCESS, REQUEST, STOPPED, create
 from .process import identify
+from .wheels import wheelhouse_problems, wheels_to_bring
 
 _LEASE_SECONDS: Final = 30.0
 _REAP_SECONDS: Final = 5.0
@@ -113,9 +115,9 @@ class LocalBackend(Backend):
 
     def view(self, spec_name: str, root: str) -> JobView:
         """A store that is not a file system is brought to the job and taken from it by the worker."""
-        mounts = [] if split_uri(root)[0] == "file" else [{"uri": root, "path": str(self._folder(spec_name) / "store")}]
+        copy = Mount(uri=root, path=str(self._folder(spec_name) / "store"), mirrored=True)
         return JobView(
-            store=StoreAccess(mounts=mounts),  # type: ignore[typeddict-item]
+            store=StoreAccess(mounts=[] if split_uri(root)[0] == "file" else [copy]),
             inherit_packages=self.settings.inherit_packages,
             environment_cache=str(self._work_dir / "environments"),
         )
@@ -149,7 +151,7 @@ class LocalBackend(Backend):
             )
             for variable, reference in spec.secrets.items()
             if list(reference) not in (["env"], ["file"])
-        ]
+        ] + wheelhouse_problems(spec)
 
     def submit(self, request: Mapping[str, Any]) -> JobHandle:
         """Take the name, bring the objects, start the launcher, wait for its lease."""
@@ -165,6 +167,8 @@ class LocalBackend(Backend):
                 )
         if not (folder / LEASE).exists():
             self._bring(request, folder)
+            if (checkpoints := self._checkpoints(request, folder)) is not None:
+                checkpoints.bring(self.store)
             self._launch(request, folder)
         return JobHandle(self.name, request["name"], location={"folder": str(folder)})
 
@@ -211,8 +215,15 @@ class LocalBackend(Backend):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process["pid"], signal.SIGTERM)
 
+    def tend(self, handle: JobHandle) -> None:
+        """Store what a running job checkpoints in its copy of the store."""
+        folder = self._folder_of(handle)
+        request = _read(folder / REQUEST)
+        if request is not None and (checkpoints := self._checkpoints(request, folder)) is not None:
+            checkpoints.keep(self.store)
+
     def collect(self, handle: JobHandle) -> None:
-        """Upload what a job wrote under a store that was brought to it; the result last."""
+        """Upload what a job wrote under a store that was brought to it; the result last, then its checkpoints."""
         folder = self._folder_of(handle)
         request = _read(folder / REQUEST)
         if request is None or not (folder / "store").is_dir():
@@ -222,15 +233,20 @@ class LocalBackend(Backend):
         for path in sorted(files, key=lambda path: path.name in ("result.json", "error.json")):
             if path.name != "context.json" and not _DRAFT.fullmatch(path.name):
                 self.store.upload(path, join(request["outputs_uri"], path.relative_to(mine).as_posix()))
+        if (checkpoints := self._checkpoints(request, folder)) is not None:
+            checkpoints.finish(self.store)
 
     def forget(self, handle: JobHandle) -> None:
         """Remove the job's folder, and reap its launcher if it is a child of this process."""
-        lease = _read(self._folder_of(handle) / LEASE)
+        folder = self._folder_of(handle)
+        lease, request = _read(folder / LEASE), _read(folder / REQUEST)
+        if request is not None and (checkpoints := self._checkpoints(request, folder)) is not None:
+            checkpoints.forget()
         launched = _LAUNCHED.pop(lease["pid"], None) if lease else None
         if launched is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 launched.wait(_REAP_SECONDS)  # it has written the exit status and is about to end
-        shutil.rmtree(self._folder_of(handle), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def _work_dir(self) -> Path:
@@ -245,6 +261,13 @@ class LocalBackend(Backend):
         """A handle that was made from a name alone has no location yet."""
         return Path(handle.location["folder"]) if handle.location else self._folder(handle.name)
 
+    def _checkpoints(self, request: Mapping[str, Any], folder: Path) -> Checkpoints | None:
+        """Where they lie, of a job that has a copy of the store; elsewhere its folder is the store's own."""
+        context = Path(_staged(request["context"]["uri"], request, folder))
+        if not context.is_relative_to(folder) or not context.is_file():
+            return None
+        return Checkpoints.of(context, context.parent.parent / CHECKPOINTS_FOLDER)
+
     def _argv(self, request: Mapping[str, Any], folder: Path) -> list[str]:
         return bootstrap_command(
             python=request["python"] or sys.executable,
@@ -257,11 +280,17 @@ class LocalBackend(Backend):
     def _bring(self, request: Mapping[str, Any], folder: Path) -> None:
         for item in (request["bundle"], request["context"], *request["inputs"]):
             path = Path(_staged(item["uri"], request, folder))
-            if path.is_relative_to(folder) and not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                draft = path.with_name(f".{path.name}.{os.getpid()}")
-                self.store.download(item["uri"], draft)
-                draft.replace(path)
+            self._bring_object(item["uri"], path, folder)
+        context = _read(Path(_staged(request["context"]["uri"], request, folder))) or {}
+        for uri in wheels_to_bring(self.store, context):
+            self._bring_object(uri, Path(_staged(uri, request, folder)), folder)
+
+    def _bring_object(self, uri: str, path: Path, folder: Path) -> None:
+        if path.is_relative_to(folder) and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            self.store.download(uri, draft)
+            draft.replace(path)
 
     def _launch(self, request: Mapping[str, Any], folder: Path) -> None:
         env = {key: value for key, value in os.environ.items() if _passed_on(key, self.settings.pass_env)}

@@ -55,7 +55,10 @@ def folders(tmp_path: Path) -> Folders:
 
 
 def test_results_go_into_a_folder_of_the_replay_and_arguments_stay(folders):
-    recorded = of("s3://lake/mlx", environment={"requirements": ["pandas"], "inherit": True, "cache": "/elsewhere"})
+    recorded = of(
+        "s3://lake/mlx",
+        environment={"requirements": ["pandas"], "inherit": True, "cache": "/elsewhere", "wheelhouse": "s3://w/"},
+    )
     context = replayed_context(recorded, folders, root="s3://mirror/mlx", allowed=["s3://lake/data/"])
     assert context["outputs"]["uri"] == folders.outputs.as_uri()
     assert context["checkpoint_uri"].startswith(folders.work.as_uri())

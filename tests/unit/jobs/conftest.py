@@ -99,9 +99,10 @@ class PlansOf:
 
     planner: Planner
 
-    def first(self):
-        self.planner.check()
-        return self.planner.plan
+    def first(self, *, checkpoints_since):
+        planner = replace(self.planner, checkpoints_since=checkpoints_since)
+        planner.check()
+        return planner.plan
 
     def again(self, record, context):
         return self.planner.recorded(record, context).plan

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from tests.unit.jobs.test_plan import planner
 
@@ -45,3 +46,35 @@ def requirements(own: tuple[str, ...], *inputs: ArtifactReference, return_type: 
 )  # fmt: skip
 def test_what_is_installed(own, inputs, return_type, expected):
     assert requirements(own, *inputs, return_type=return_type) == expected
+
+
+# --- wheelhouses and hashes -------------------------------------------------------------------------------------------
+
+
+def planned_with(own: tuple[str, ...], wheelhouse: str | None = None, allowed: tuple[str, ...] = ()):
+    made = planner()
+    target = replace(made.resolved.targets[0], wheelhouse=wheelhouse)
+    artifacts = replace(made.resolved.artifacts, allowed=allowed)
+    resolved = replace(made.resolved, targets=(target,), artifacts=artifacts)
+    definition = replace(made.definition, requirements=own)
+    return replace(made, definition=definition, resolved=resolved).plan(1)
+
+
+def test_the_job_is_told_of_its_targets_wheelhouse():
+    planned = planned_with(("x",), "s3://wheels/ml/", allowed=("s3://wheels/",))
+    assert json.loads(planned.context)["environment"]["wheelhouse"] == "s3://wheels/ml/"
+
+
+@pytest.mark.parametrize(
+    ("own", "wheelhouse", "says"),
+    [
+        pytest.param(("x",), "s3://elsewhere/", "neither under the artifact root nor under an allowed prefix",
+                     id="a wheelhouse outside the allowed prefixes"),
+        pytest.param(("x", "--index-url https://i/simple"), "s3://wheels/", "they ask a network beside a wheelhouse",
+                     id="an index beside a wheelhouse"),
+        pytest.param(("a==1 --hash=sha256:0", "b==1"), None, "these have none: b==1", id="some hashes"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_installed_is_refused_before_anything_is_submitted(own, wheelhouse, says):
+    with pytest.raises(InvalidStep, match=says):
+        planned_with(own, wheelhouse, allowed=("s3://wheels/",))

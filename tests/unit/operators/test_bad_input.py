@@ -311,13 +311,13 @@ def test_numbers_that_are_not_finite_round_trip(load: Load, execute: Execute) ->
     assert execute(tasks["use"]).result == [True, True, True, 0.1]
 
 
-def test_requirements_that_are_hashed_in_part_are_refused_with_file_and_line(load: Load, execute: Execute) -> None:
+def test_requirements_that_are_hashed_in_part_are_refused(load: Load, execute: Execute) -> None:
     tasks = load("@task.mlx(requirements='needs.txt')\ndef step():\n    return 1\nstep()")
     Path(tasks["step"].dag.fileloc).with_name("needs.txt").write_text("six==1.17.0 --hash=sha256:aa\nattrs\n")
-    with pytest.raises(InvalidStep, match=r"needs\.txt:2: `attrs` has no hash, and other lines do"):
+    with pytest.raises(InvalidStep, match=r"some requirements have hashes, and these have none: attrs"):
         execute(tasks["step"])
 
 
 def test_a_requirements_file_that_is_not_there_is_told_with_its_name(load: Load, execute: Execute) -> None:
-    with pytest.raises(InvalidStep, match=r"`needs\.txt` cannot be used(.|\n)*relative to the DAG file's folder"):
+    with pytest.raises(InvalidStep, match=r"there is no file `needs\.txt` beside the DAG file"):
         execute(load("@task.mlx(requirements='needs.txt')\ndef step():\n    return 1\nstep()")["step"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
 
-from airflow_provider_mlx.exceptions import StepFailed
+from airflow_provider_mlx.exceptions import InvalidStep, StepFailed
+from tests.unit.runtime.test_environment import make_wheel
 
 Execute = Callable[..., Any]
 Load = Callable[..., dict[str, Any]]
@@ -259,3 +261,36 @@ def test_another_exit_code_fails_the_task(load: Load, execute: Execute) -> None:
     beside(tasks["step"], "main.py", "import sys\nsys.exit(98)\n")
     with pytest.raises(StepFailed, match="exit code 98"):
         execute(tasks["step"])
+
+
+def test_a_series_of_metrics_is_one_more_artifact_and_changes_no_return_value(load: Load, execute: Execute) -> None:
+    body = (
+        "@task.mlx(multiple_outputs=True)\ndef step():\n    from airflow_provider_mlx.runtime import current_step\n"
+        "    current_step.log_metric('loss', 0.5, step=1)\n    return {'a': 1}\nstep()"
+    )
+    ti = execute(load(body)["step"])
+    assert ti.result == {"a": 1}
+    assert sorted(ti.pushed["mlx_artifacts"]) == ["a", "return_value", "series"]
+    assert ti.pushed["mlx_metrics"] == {"loss": 0.5}
+
+
+def test_a_requirements_file_beside_the_dag_is_installed_from_the_targets_wheelhouse(
+    load: Load, execute: Execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/simple")
+    wheels = tmp_path / "mlx" / "wheels"
+    wheels.mkdir(parents=True)
+    wheel = make_wheel(wheels, "tiny", "0.3")
+    stacks = (
+        f"default: s\nstacks: {{s: {{artifacts: {{root: '{(tmp_path / 'mlx').as_uri()}'}},"
+        f" targets: {{default: {{backend: local, wheelhouse: '{wheels.as_uri()}'}}}}}}}}\n"
+    )
+    body = "@task.mlx(requirements='requirements.txt')\ndef step():\n    import tiny\n    return tiny.VERSION\nstep()"
+    step = load(body, stacks=stacks)["step"]
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    beside(step, "requirements.txt", f"tiny==0.3 \\\n    --hash=sha256:{digest}\n")
+    assert execute(step).result == "0.3"
+    beside(step, "requirements.txt", "tiny==0.3\n--editable ./here\n")
+    with pytest.raises(InvalidStep, match=r"requirements\.txt:2: `--editable` has no meaning in a job"):
+        execute(step, run_id="another")

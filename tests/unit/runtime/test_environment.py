@@ -16,7 +16,7 @@ import pytest
 
 from airflow_provider_mlx.runtime.environment import redact
 from airflow_provider_mlx.runtime.refusals import JobMisconfigured
-from airflow_provider_mlx.runtime.requirements import choose, satisfies
+from airflow_provider_mlx.runtime.requirements import choose, of_a_network, satisfies, unhashed
 
 IMAGE = {"torch": "2.9.1+cu130", "numpy": "2.4.6", "pandas": "3.1.1", "nvidia-cublas": "13.0", "six": "1.17.0"}
 
@@ -66,6 +66,38 @@ def test_protected_packages_are_replaced_only_on_request():
     choice = choose(["numpy<2"], IMAGE, ["NumPy"])
     assert choice.lines == ("numpy<2",)
     assert "numpy==2.4.6" not in choice.constraints
+    whole = choose(["torch==2.5.0", "nvidia-cublas==12.4"], IMAGE, ["torch", "nvidia-*"])
+    assert whole.constraints == ("numpy==2.4.6", "pandas==3.1.1", "six==1.17.0"), "a glob frees a family"
+
+
+@pytest.mark.parametrize(
+    ("lines", "missing"),
+    [
+        pytest.param(["a==1", "b"], [], id="no hashes at all"),
+        pytest.param(["a==1 --hash=sha256:0", "b==2", "--pre"], ["b==2"], id="one without"),
+        pytest.param(["a==1 --hash=sha256:0", "b==2 --hash=sha256:1 --hash sha256:2"], [], id="all have one"),
+        pytest.param(["--require-hashes", "a==1"], ["a==1"], id="an option wants them"),
+    ],
+)  # fmt: skip
+def test_hashes_are_for_all_or_for_none(lines, missing):
+    assert unhashed(lines) == missing
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--index-url https://x/simple", "-i https://x", "-f https://x", "--extra-index-url=https://x",
+        "a @ https://x/a.whl", "https://x/a.whl", "git+https://x/a.git", "a @ git+ssh://git@x/a",
+    ],
+)  # fmt: skip
+def test_a_line_that_asks_a_network(line):
+    assert of_a_network(["a==1", line, "--no-index", "b[i] ; python_version > '3'"]) == [line]
+
+
+def test_a_hash_does_not_hide_that_the_image_has_the_version():
+    assert choose(["torch==2.9.1 --hash=sha256:0"], IMAGE, ()).lines == ()
+    with pytest.raises(JobMisconfigured, match=r"'torch==2.5.0' \(the image has torch"):
+        choose(["torch==2.5.0 --hash=sha256:0"], IMAGE, ())
 
 
 @pytest.mark.parametrize(
@@ -184,7 +216,7 @@ def test_a_file_that_is_not_the_one_of_the_hash_is_refused_by_name(job, image, i
     error = job.run(SOURCE, change=requirements(line, f"--find-links {tmp_path}")).error
     assert error["reason"] == "JobMisconfigured"
     assert "tiny" in error["message"]
-    assert "not the one that its hash names" in error["remedy"]
+    assert "compile the requirements anew" in error["remedy"]
 
 
 def test_a_half_built_environment_is_built_again(job, image, installer, tmp_path):

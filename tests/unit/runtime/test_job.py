@@ -199,7 +199,7 @@ def test_checkpoints_on_a_mounted_store_are_its_folder(job, tmp_path):
         context["store"]["mounts"] = [{"uri": "s3://ml", "path": str(tmp_path / "mounted")}]
 
     source = "from airflow_provider_mlx import current_step\ndef run():\n    return str(current_step.checkpoint_dir())"
-    assert job.run(source, change=change).value == str(tmp_path / "mounted/checkpoints/churn")
+    assert job.run(source, change=change).value == str(tmp_path / "mounted/checkpoints/churn/since-1")
 
 
 def test_heartbeats_come_from_the_supervisor_while_the_code_is_busy(job):

@@ -174,7 +174,7 @@ def test_a_client_of_s3_creates_reads_and_never_overwrites(s3, row, tmp_path):
     assert (b"".join(rest.chunks), rest.size) == (b"0", 3_000_000)
     with pytest.raises(ObjectChanged):
         made.open(uri, 5, '"another"')
-    assert list(made.below(f"s3://mlx/{row.packages}")) == [uri]
+    assert [item.uri for item in made.listed(f"s3://mlx/{row.packages}")] == [uri]
     with pytest.raises(FileExistsError):
         made.create(tmp_path / "x", uri)
     with pytest.raises(FileNotFoundError):

@@ -133,3 +133,17 @@ def test_a_stack_that_is_not_strict_takes_any_target_for_its_default(load):
     resolved = resolve_target(load(FILE), "loose", StepChoice("x", "y", target="gpu"))
     assert resolved.target == "default"
     assert resolved.why[0] == "target `default`: stack `loose` has no `gpu` and is not strict"
+
+
+def test_the_wheelhouse_of_a_step_wins_over_its_targets_and_an_override_over_both(load):
+    text = FILE.replace("loose:", "wheels:", 1).replace(
+        'targets: {default: {backend: local}}\n',
+        'targets: {default: {backend: local, wheelhouse: "file:///wheels/"}}\n'
+        '    tasks: {"*.held": {wheelhouse: "file:///held.zip"}}\n',
+    )  # fmt: skip
+    stacks = load(text)
+    found = [
+        resolve_target(stacks, "wheels", StepChoice("a", task, wheelhouse=own)).targets[0].wheelhouse
+        for task, own in (("b", None), ("b", "s3://mine/"), ("held", "s3://mine/"))
+    ]
+    assert found == ["file:///wheels/", "s3://mine/", "file:///held.zip"]
