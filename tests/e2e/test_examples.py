@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -56,8 +57,8 @@ def test_the_session_notices_processes(base: Path, started: Lab) -> None:
 
 def test_every_example_is_tested_here() -> None:
     files = [path for path in EXAMPLES.rglob("*.py") if "@dag(" in path.read_text()]
-    elsewhere = {"mlx_maintenance", "control_flow", "retrain_when_data_changes"}
-    assert {path.stem for path in files} == {*STEPS, *elsewhere}, "in test_maintenance.py and test_control_flow.py"
+    elsewhere = {"mlx_maintenance", "control_flow", "retrain_when_data_changes", "resume_training"}
+    assert {path.stem for path in files} == {*STEPS, *elsewhere}, "in test_maintenance.py, test_control_flow.py, below"
 
 
 @pytest.mark.parametrize("dag_id", STEPS)
@@ -159,3 +160,26 @@ def test_example_under_dags_test(make_home: Callable[..., Home], show: Callable[
         assert run.xcom("total") == 5
     elif dag_id == "script_step":
         assert run.xcom("shout") == "BE!"
+
+
+def test_a_training_that_is_killed_resumes_and_is_judged(lab: Lab, show: Callable[[Any], Any]) -> None:
+    run = show(lab.run("resume_training"))
+    assert run.state == "success", run.tail()
+    assert run.tasks()["train"].tries == 2
+    assert [folder.name for folder in run.attempts()] == ["attempt-1", "attempt-2"]
+    assert "attempt 1 begins at epoch 0" in run.log("train", try_number=1)
+    assert "attempt 2 begins at epoch 6" in run.log("train", try_number=2)
+    scores = run.xcom("train", "scores")
+    assert (scores["epochs"], scores["resumed_at"]) == (12, 6)
+    references = run.xcom("train", "mlx_artifacts")
+    assert references["loss"]["codec"] == "figure"
+    picture = file_of(references["loss"]).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    points = [json.loads(line) for line in file_of(references["series"]).read_text().splitlines()]
+    assert [point["step"] for point in points] == list(range(6, 12))
+    assert "✓ loss < 0.3" in run.log("gate")
+
+
+def file_of(reference: dict[str, Any]) -> Path:
+    """Where a reference's object lies, in a root of this machine."""
+    return Path(unquote(urlsplit(reference["uri"]).path))
