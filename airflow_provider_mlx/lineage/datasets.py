@@ -93,7 +93,8 @@ def traffic(
     :param task: DAG and task; an artifact that another task made and that was handed on is no output.
     """
     said = reported if isinstance(reported, Mapping) else {}
-    read = [*references(arguments), *references(said.get("read"))]
+    # What the job reported knows versions that the arguments do not; each dataset counts once, as it comes first.
+    read = [*references(said.get("read")), *references(arguments)]
     made = [item for item in outputs if task is None or _made_by(item, task)]
     written = [*made, *references(said.get("written"))]
     inputs, results = map(as_input, read), map(as_output, written)

@@ -77,6 +77,7 @@ class Child:
         self._recorder = Recorder(context, self._store, work)
         self._recorder.timings.update(timings)
         self._cancelled = False
+        self._versions: dict[str, str] = {}
         self._says: Any = NOTHING
         """The return annotation of the step's function."""
 
@@ -91,12 +92,12 @@ class Child:
         try:
             value = self._script() if self._payload["kind"] == "script" else self._function()
             with self._timed("upload"):
-                results = Results(self._context, self._store, self._work)
+                results = Results(self._context, self._store, self._work, self._versions)
                 outputs = results.encode(value, self._says)
                 results.add_series(outputs)
             current_step.log_metrics(results.metrics)
             for dataset in datasets_in(value):
-                current_step.dataset(dataset.uri, dataset.version, write=True)
+                current_step.dataset(dataset.uri, results.versions.get(dataset.uri, dataset.version), write=True)
             self._write_result(outputs, None)
         except StepSkipped as skipped:
             self._write_result({}, str(skipped))
@@ -144,10 +145,14 @@ class Child:
             raise JobMisconfigured(f"the step's arguments cannot be read: {error}") from error
         inputs = Inputs(self._store, self._allowed, self._work / "inputs")
         annotation = parameters(function)
-        return (
+        resolved = (
             [inputs.resolve(value, annotation(index)) for index, value in enumerate(positional)],
             {name: inputs.resolve(value, annotation(name)) for name, value in keywords.items()},
         )
+        self._versions = inputs.versions
+        for uri, version in inputs.versions.items():
+            current_step.dataset(uri, version)
+        return resolved
 
     def _script(self) -> Any:
         import runpy

@@ -25,6 +25,7 @@ from .outputs import built, field_annotations
 from .partitions import SUFFIX, is_part, no_parts
 from .refusals import ArtifactError, JobMisconfigured
 from .store import Store
+from .uris import is_within
 from .values import ArtifactReference, Dataset
 
 FRAMES = CODECS["parquet"].types
@@ -48,6 +49,8 @@ class Inputs:
         self._folders = 0
         self._paths: dict[tuple[str, str], Path] = {}
         self._values: dict[tuple[str, str, str], Any] = {}
+        self.versions: dict[str, str] = {}
+        """Of the datasets whose versions nobody had said, by URI."""
 
     def resolve(self, value: Any, annotation: Any = NOTHING) -> Any:
         """
@@ -149,6 +152,7 @@ class Inputs:
         return path
 
     def _dataset(self, dataset: Dataset, annotation: Any) -> Any:
+        dataset = self._with_version(dataset)
         if is_path(annotation):
             return self._dataset_path(dataset)
         wanted = type_name(annotation) if isinstance(annotation, type) else ""
@@ -156,6 +160,18 @@ class Inputs:
             return dataset
         uri = allowed_uri(dataset.uri, self._allowed)
         return self._frame(uri, wanted, lambda: self._dataset_files(uri, wanted))
+
+    def _with_version(self, dataset: Dataset) -> Dataset:
+        """Which version it has now, for lineage and for the step's code, where it may be asked and the store tells."""
+        try:
+            known = dataset.version is not None or not is_within(dataset.uri, self._allowed)
+        except ValueError:  # no address that we know how to read: the step's code may
+            return dataset
+        found = None if known else self._store.version(dataset.uri)
+        if found is None:
+            return dataset
+        self.versions[dataset.uri] = found
+        return Dataset(dataset.uri, found)
 
     def _dataset_path(self, dataset: Dataset) -> Path:
         path = self._store.local_path(dataset.uri)

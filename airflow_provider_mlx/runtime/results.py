@@ -7,7 +7,7 @@ import re
 import typing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping  # noqa: UP035  (Python 3.9)
 
 from .annotations import NOTHING, argument, bare
 from .codecs import CODECS, MODEL, Codec, HashingWriter, codec_for, codec_for_type_name, plain, type_name, way_out
@@ -19,7 +19,7 @@ from .refusals import AlreadyWritten, JobMisconfigured, StepFailed
 from .shown import Series
 from .store import Store
 from .uris import join
-from .values import ArtifactReference
+from .values import ArtifactReference, Dataset
 from .wire import NotPlain, encode
 
 MODEL_FORMS = {"file": "model_file", "directory": "model_directory"}
@@ -31,14 +31,23 @@ _PRODUCER = ("dag_id", "run_id", "task_id", "map_index", "attempt", "deployment_
 
 
 class Results:
-    """Encodes the results of one step."""
+    """
+    Encodes the results of one step.
 
-    def __init__(self, context: StepContext, store: Store, work: Path) -> None:
+    :param versions: which versions its datasets had before it ran, by URI, as far as the runtime looked them up.
+    """
+
+    def __init__(
+        self, context: StepContext, store: Store, work: Path, versions: Mapping[str, str] | None = None
+    ) -> None:
         self._context = context
         self._store = store
         self._work = work
         self._root = context["outputs"]["uri"]
         self._inline_bytes = int(context["outputs"].get("inline_bytes", DEFAULT_INLINE_BYTES))
+        self._versions_before = versions or {}
+        self.versions: dict[str, str] = {}
+        """Of the datasets that the step returned, by URI, as they are now."""
         self.metrics: dict[str, float] = {}
         """Outputs that are the step's metrics, merged."""
 
@@ -119,6 +128,8 @@ class Results:
     def _output(self, name: str, value: Any, annotation: Any) -> Output:
         if value is None:
             return {"artifact": None, "inline": True, "value": None}
+        if isinstance(value, Dataset):
+            value = self._as_it_is_now(value)
         if isinstance(value, ArtifactReference):
             return {"artifact": value.to_wire(), "inline": False, "value": None}
         codec, word = codec_for(value), word_about(annotation)
@@ -140,6 +151,15 @@ class Results:
             print(*preview(name, value, codec, reference), sep="\n", flush=True)
             return {"artifact": reference.to_wire(), "inline": False, "value": None}
         return {"artifact": reference.to_wire(), "inline": True, "value": inline[0]}
+
+    def _as_it_is_now(self, dataset: Dataset) -> Dataset:
+        """With the version that the step has made of it, unless the step's code says one itself."""
+        if dataset.version not in (None, self._versions_before.get(dataset.uri)):
+            return dataset
+        found = self._store.version(dataset.uri)
+        if found is not None:
+            self.versions[dataset.uri] = found
+        return Dataset(dataset.uri, found)
 
     def _inline(self, value: Any) -> tuple[Any] | None:
         """The wire form, wrapped since it may be None, if it is small enough."""

@@ -94,6 +94,24 @@ class Store:
         with self._answers(uri):
             return self._patiently(uri, READ_PATIENCE_SECONDS, lambda: self._client(uri).exists(uri))
 
+    def version(self, uri: str) -> str | None:
+        """
+        The store's own word for an object's content, its ETag or generation; None where it cannot be told.
+
+        For what is only nice to know: no error, and no patience with a store that gives no answer.
+        """
+        if mounted_path(uri, self._mounts) is not None:
+            return None  # a copy of the object says nothing of the object
+        try:
+            local = file_path(uri)
+            if local is None:
+                return self._client(uri).open(uri).version.strip('"') or None
+            facts = local.stat()
+        except Exception:  # a store's client raises what it likes
+            return None
+        # As object_store's local files have it, so that Airflow's side finds the same version.
+        return f"{facts.st_ino:x}-{facts.st_mtime_ns // 1000:x}-{facts.st_size:x}" if local.is_file() else None
+
     def below(self, uri: str) -> list[str]:
         """The URIs of all objects under a prefix that is taken as a folder; sorted."""
         return [item.uri for item in self.list(uri)]

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from airflow_provider_mlx.runtime.values import Dataset
+
 CLASSES = {
     "a named tuple": "class Fitted(NamedTuple):\n{fields}",
     "a dataclass": "@dataclass\nclass Fitted:\n{fields}",
@@ -111,3 +113,34 @@ def test_a_returned_dataset_is_one_that_the_step_wrote(job):
     result = job.run(source, change=split).result
     assert result["datasets"] == {"read": [], "written": [written]}
     assert result["outputs"]["table"]["value"] == written
+
+
+def test_a_dataset_has_the_version_that_its_store_says_before_and_after(job, tmp_path):
+    from airflow_provider_mlx.artifacts.store import ObjectStore
+
+    table = tmp_path / "table.csv"
+    table.write_text("a\n1\n")
+    uri, store = table.as_uri(), ObjectStore()
+    before = store.facts(uri).version
+    source = (
+        "from airflow_provider_mlx import Dataset\nfrom pathlib import Path\nfrom urllib.parse import urlsplit\n"
+        "def run(table: Dataset, new: Dataset) -> Dataset:\n"
+        "    assert new.version is None\n    print('had', table.version)\n"
+        "    Path(urlsplit(table.uri).path).write_text('a\\n1\\n2\\n')\n    return table\n"
+    )
+    done = job.run(source, args=(Dataset(uri), Dataset((tmp_path / "none.csv").as_uri())))
+    assert done.status == 0, done.output
+    after = store.facts(uri).version
+    assert f"had {before}" in done.output
+    assert before != after
+    assert done.value == Dataset(uri, after).to_wire()
+    assert done.result["datasets"] == {
+        "read": [Dataset(uri, before).to_wire()],
+        "written": [Dataset(uri, after).to_wire()],
+    }
+
+
+def test_a_version_that_the_step_says_itself_stays(job, tmp_path):
+    (tmp_path / "table").write_text("x")
+    source = f"from airflow_provider_mlx import Dataset\ndef run():\n    return Dataset({(tmp_path / 'table').as_uri()!r}, 'v7')"
+    assert job.run(source).value["version"] == "v7"
