@@ -153,7 +153,7 @@ class Case:
         """Wait until Airflow's word for the task is one of these."""
         until(lambda: self.task()["state"] in states, seconds, f"{self.run_id}: the task is {' or '.join(states)}")
 
-    def wait_final(self, seconds: float = 150) -> None:
+    def wait_final(self, seconds: float = 300) -> None:
         """Wait for the task's final state."""
         self.wait_state(*FINAL, seconds=seconds)
         self.final_at = time.time()
