@@ -153,7 +153,7 @@ class ObjectStore:
         """
         store, path = self._open(uri)
         try:
-            with _answers(uri), file.open("wb") as target:
+            with file.open("wb") as target, _answers(uri):
                 hashing = HashingWriter(target)
                 read_resuming(partial(open_part, store, path, uri), hashing, Patience(_STALL_SECONDS))
         except FileNotFoundError as error:

@@ -44,6 +44,7 @@ class FsspecClient:
     def exists(self, uri: str) -> bool:
         """Whether the object is there."""
         with _answers():
+            self._files.invalidate_cache()
             return bool(self._files.exists(uri))
 
     def listed(self, uri: str) -> Iterator[Listed]:
@@ -70,10 +71,15 @@ class FsspecClient:
 
 @contextmanager
 def _answers() -> Iterator[None]:
-    """fsspec's packages translate what is an answer themselves; what they leave as an I/O error is none."""
+    """
+    fsspec's packages say what is an answer in Python's own words; the rest is whatever their clients raise, in which
+    nothing tells an outage from a refusal.
+    """
     try:
         yield
-    except (FileNotFoundError, FileExistsError, PermissionError, ObjectChanged, IsADirectoryError):
+    except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, ObjectChanged):
         raise
-    except (OSError, TimeoutError) as error:
+    except (ImportError, NotImplementedError, TypeError, ValueError):
+        raise
+    except Exception as error:
         raise NoAnswer(one_line(error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +27,9 @@ class ObstoreClient:
     def __init__(self, scheme: str, options: Mapping[str, str]) -> None:
         self._scheme = scheme
         self._config = {_NAMES[key]: value for key, value in options.items() if key in _NAMES and scheme == "s3"}
-        self._plain_http = str(options.get("endpoint_url", "")).startswith("http://")
+        # The context's own store is reached before any options are known, by the environment alone.
+        endpoint = options.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL", "")
+        self._plain_http = {"allow_http": True} if scheme == "s3" and endpoint.startswith("http://") else {}
         self._stores: dict[str, Any] = {}
 
     def open(self, uri: str, start: int = 0, version: str = "") -> Part:
@@ -86,7 +89,7 @@ class ObstoreClient:
 
         bucket, key = bucket_and_key(uri)
         if bucket not in self._stores:
-            settings: Any = {"client_options": {**_CLIENT_OPTIONS, "allow_http": self._plain_http}, **self._config}
+            settings: Any = {"client_options": {**_CLIENT_OPTIONS, **self._plain_http}, **self._config}
             self._stores[bucket] = obstore.store.from_url(
                 f"{self._scheme}://{bucket}", retry_config=_RETRIES, **settings
             )

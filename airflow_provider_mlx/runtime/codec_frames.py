@@ -14,6 +14,7 @@ CHUNK_BYTES = 64 * 1024 * 1024
 """A frame is converted and written in row groups of about this size, so that it is never held twice."""
 _ROWS_SHOWN = 3
 _COLUMNS_SHOWN = 8
+SAMPLE_ROWS = 10_000
 
 
 def save_parquet(value: Any, sink: HashingWriter) -> None:
@@ -24,7 +25,9 @@ def save_parquet(value: Any, sink: HashingWriter) -> None:
     elif kind == "pyarrow.Table":
         import pyarrow.parquet as parquet
 
-        with parquet.ParquetWriter(sink, value.schema) as writer:
+        with parquet.ParquetWriter(
+            sink, value.schema, use_dictionary=_repeating(value.slice(0, SAMPLE_ROWS))
+        ) as writer:
             writer.write_table(value, row_group_size=_rows_per_group(value.nbytes, value.num_rows))
     else:
         _save_pandas(_as_frame(value) if kind == "pandas.Series" else value, sink)
@@ -45,9 +48,13 @@ def _save_pandas(frame: Any, sink: HashingWriter) -> None:
         schema = pyarrow.Schema.from_pandas(frame)
         _check_labels(frame, schema)
         rows = _rows_per_group(int(frame.memory_usage(index=True).sum()), len(frame))
-        with parquet.ParquetWriter(sink, schema) as writer:
+
+        def converted(start: int, count: int) -> Any:
+            return pyarrow.Table.from_pandas(_named_as(schema, frame.iloc[start : start + count]), schema=schema)
+
+        with parquet.ParquetWriter(sink, schema, use_dictionary=_repeating(converted(0, SAMPLE_ROWS))) as writer:
             for start in range(0, max(len(frame), 1), rows):
-                part = pyarrow.Table.from_pandas(_named_as(schema, frame.iloc[start : start + rows]), schema=schema)
+                part = converted(start, rows)
                 # The part's own metadata describes the part's index; the file's describes the whole.
                 writer.write_table(part.replace_schema_metadata(schema.metadata))
     except (pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -55,6 +62,24 @@ def _save_pandas(frame: Any, sink: HashingWriter) -> None:
             f"the DataFrame cannot be written as Parquet: {error}. Every column needs one type and a name of its own; "
             "convert the column, rename mixed labels to text, or write a file and return its Path"
         ) from error
+
+
+def _repeating(sample: Any) -> list[str] | bool:
+    """
+    The columns that are worth a dictionary, by the first rows; True, for all of them, where some are nested.
+
+    Parquet tries one for each column and drops it when it has grown too large. On numbers that hardly repeat that takes
+    longer than all the rest of the writing.
+    """
+    from pyarrow import compute, types
+
+    if any(types.is_nested(field.type) for field in sample.schema):
+        return True  # columns below columns have other names
+    countable = (types.is_floating, types.is_integer, types.is_temporal, types.is_string, types.is_large_string)
+    return [
+        field.name for field, column in zip(sample.schema, sample.columns)
+        if not any(kind(field.type) for kind in countable) or 2 * compute.count_distinct(column).as_py() <= len(column)
+    ]  # fmt: skip
 
 
 def _check_labels(frame: Any, schema: Any) -> None:

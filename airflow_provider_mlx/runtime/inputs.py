@@ -92,7 +92,7 @@ class Inputs:
         if wanted in FRAMES and codec.name in ("file", "directory"):
             if codec.name == "file":
                 check_is_parquet(reference.uri, wanted)
-            return self._frame(reference.uri, wanted, lambda: self._local_copy(reference))
+            return self._frame(reference.uri, reference.sha256, wanted, lambda: self._local_copy(reference))
         if codec.name in FOLDERS:
             return self._local_copy(reference)
         wanted = wanted if wanted in codec.types else reference.type
@@ -102,9 +102,9 @@ class Inputs:
             self._values[key] = codec.load(self._local_copy(reference, as_object=True), wanted)
         return self._values[key]
 
-    def _frame(self, uri: str, wanted: str, fetch: Callable[[], Path]) -> Any:
+    def _frame(self, uri: str, sha256: str, wanted: str, fetch: Callable[[], Path]) -> Any:
         """Parquet that we did not write, as a frame."""
-        key = (uri, "", wanted)
+        key = (uri, sha256, wanted)
         if key not in self._values:
             codec = CODECS["parquet"]
             require(codec.packages_of(wanted), f"to read {uri} as {wanted}")
@@ -159,7 +159,7 @@ class Inputs:
         if wanted not in FRAMES:
             return dataset
         uri = allowed_uri(dataset.uri, self._allowed)
-        return self._frame(uri, wanted, lambda: self._dataset_files(uri, wanted))
+        return self._frame(uri, "", wanted, lambda: self._dataset_files(uri, wanted))
 
     def _with_version(self, dataset: Dataset) -> Dataset:
         """Which version it has now, for lineage and for the step's code, where it may be asked and the store tells."""
@@ -187,7 +187,11 @@ class Inputs:
         local = self._store.local_path(uri)
         if local is not None:
             if not local.exists():
-                raise ArtifactError(f"there is no object {uri}", "was it removed, or is the path misspelt?")
+                raise ArtifactError(
+                    f"there is no object {uri}: this job would have it at {local}",
+                    "check the path; on the `local` backend the worker brings artifacts from an object store and no "
+                    "datasets, so keep data of your own outside the artifact root there",
+                )
             if local.is_file():
                 check_is_parquet(uri, wanted)
             return local

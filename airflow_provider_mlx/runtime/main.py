@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Sequence, cast  # noqa: UP035  (Python 3.9)
 
+from .forking import ForkedProcess, may_fork
 from .lines import LineWriter
 from .memory import oom_kills
 from .protocol import (
@@ -76,36 +77,6 @@ def main() -> None:
 
 class Forked(BaseException):
     """Raised in the new process after a fork, to leave the supervisor's code."""
-
-
-class ForkedProcess:
-    """A forked child, with the part of ``subprocess.Popen`` that a supervisor uses."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
-
-    def poll(self) -> int | None:
-        """The exit code if the process is over, else None."""
-        return self._look(os.WNOHANG)
-
-    def wait(self) -> int:
-        """The exit code, when the process is over; signals that come meanwhile are handled."""
-        while self.returncode is None:
-            self._look(0)
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal, unless the process is over."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def _look(self, options: int) -> int | None:
-        if self.returncode is None:
-            found, status = os.waitpid(self.pid, options)
-            if found:
-                self.returncode = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-        return self.returncode
 
 
 class ContextRefused(JobMisconfigured):
@@ -255,7 +226,7 @@ class Supervisor:
 
     def _run_child(self, python: str) -> int:
         self._check_cancelled()
-        process = self._fork() if python == sys.executable and sys.platform == "linux" else self._start(python)
+        process = self._fork() if python == sys.executable and may_fork() else self._start(python)
         self._keep_checkpoints()
         returned = process.wait()
         # What the step left running would keep the log open and the machine busy.
@@ -291,7 +262,7 @@ class Supervisor:
         """
         The user's code runs in this interpreter's image: half the start-up, since nothing is loaded twice.
 
-        Safe here: the supervisor has one thread. Not done on macOS, whose libraries do not survive a fork.
+        Safe where the supervisor has one thread.
         """
         sys.stdout.flush()
         sys.stderr.flush()

@@ -239,7 +239,7 @@ class Store:
             self._gave_up = True
             raise ArtifactError(
                 f"the store gave no answer for {uri}: {error}",
-                "look at the network between the job and its store, then clear the task",
+                "look at the network between the job and its store and at the job's credentials, then clear the task",
             ) from error
 
     def _client(self, uri: str, *, creating: int = 0) -> Client:

@@ -134,8 +134,9 @@ def test_an_object_that_is_replaced_while_it_is_read_is_an_error_and_never_a_mix
 
 
 @each_client
-def test_a_store_that_knows_no_ranges_is_an_error_and_never_a_mix(s3, tmp_path, row, only):
+def test_a_store_that_knows_no_ranges_is_an_error_and_never_a_mix(s3, tmp_path, row, only, monkeypatch):
     only(row)
+    monkeypatch.setattr(store_module, "READ_PATIENCE_SECONDS", 2.0)
     s3.put("b/large", b"a" * 20 * MIB)
     s3.cuts, s3.knows_ranges = [3 * MIB] * 5, False
     sink = io.BytesIO()

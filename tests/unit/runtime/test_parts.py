@@ -181,6 +181,20 @@ def test_a_client_of_s3_creates_reads_and_never_overwrites(s3, row, tmp_path):
         made.open(uri + "2")
 
 
+def test_a_file_system_of_fsspec_is_a_store_too(tmp_path):
+    store, uri = Store(scratch=tmp_path), f"memory://{tmp_path.name}/a b/c"
+    assert not store.exists(uri)
+    store.write_bytes(uri, b"0" * 3_000_000)
+    assert store.read_bytes(uri) == b"0" * 3_000_000
+    assert store.below(f"memory://{tmp_path.name}/a b") == [uri]
+    client = CLIENTS["memory"][0].make("memory", {})
+    assert b"".join(client.open(uri, 2_999_999, client.open(uri).version).chunks) == b"0"
+    with pytest.raises(AlreadyWritten):
+        store.write_bytes(uri, b"1")
+    with pytest.raises(ArtifactError, match="there is no object"):
+        store.read_bytes(uri + "2")
+
+
 def test_a_job_on_s3_needs_no_mount(job, s3):
     def change(context):
         context["outputs"]["uri"] = "s3://mlx/attempt-1"
@@ -191,6 +205,25 @@ def test_a_job_on_s3_needs_no_mount(job, s3):
     assert done.status == 0, done.output
     result = json.loads(Store({"options": {"s3": s3}}).read_bytes("s3://mlx/attempt-1/result.json"))
     assert result["outputs"]["return_value"]["artifact"]["uri"] == "s3://mlx/attempt-1/outputs/return_value.txt"
+
+
+def test_a_job_may_be_told_by_a_context_on_s3(job, s3):
+    import boto3
+
+    def change(context):
+        context["outputs"]["uri"] = "s3://mlx/told"
+        context["store"] = {"mounts": [], "options": {"s3": s3}, "allowed": ["s3://mlx"]}
+
+    command, attempt = job.prepare("def run():\n    return 'x' * 100_000", change=change)
+    file, uri = attempt / "context.json", "s3://mlx/told/context.json"
+    boto3.client("s3", endpoint_url=s3["endpoint_url"]).upload_file(str(file), "mlx", "told/context.json")
+    job.env.update(
+        AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_ENDPOINT_URL=s3["endpoint_url"],
+        AWS_REGION="us-east-1",
+    )  # fmt: skip
+    done = job.finish([uri if part == file.as_uri() else part for part in command], attempt)
+    assert done.status == 0, done.output
+    assert Store({"options": {"s3": s3}}).exists("s3://mlx/told/outputs/return_value.txt")
 
 
 def test_a_scheme_without_a_client_names_the_packages_that_would_do(monkeypatch):

@@ -162,3 +162,23 @@ def test_a_dataset_without_a_frame_in_the_annotation_stays_a_dataset(job, lake):
         args=(Dataset(lake.as_uri()),) * 2,
     )
     assert done.value == ["Dataset", lake.as_uri()]
+
+
+def test_only_columns_that_repeat_get_a_dictionary(job):
+    source = """
+        import numpy as np, pandas as pd
+        def run():
+            count = 20_000
+            return pd.DataFrame({
+                "random": np.random.default_rng(7).normal(size=count), "few": [0.5, 1.5] * (count // 2),
+                "id": range(count), "word": ["x", "y"] * (count // 2), "kind": pd.Categorical(["u", "v"] * (count // 2)),
+            })
+    """
+    import pyarrow.parquet
+
+    done = job.run(source)
+    group = pyarrow.parquet.ParquetFile(done.attempt / "outputs/return_value.parquet").metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    assert {column.path_in_schema: column.has_dictionary_page for column in columns} == {
+        "random": False, "few": True, "id": False, "word": True, "kind": True,
+    }  # fmt: skip
