@@ -32,7 +32,7 @@ def test_all_examples_parse(probes: list[Mapping[str, Any]]) -> None:
         assert probe["errors"] == {}
         assert set(probe["hashes"]) == {
             "digits_quality_gate", "hyperparameters", "mixed_tasks", "mlx_maintenance", "script_step", "switch_stack",
-            "hybrid_targets",
+            "hybrid_targets", "control_flow", "refresh_table", "retrain", "resume_training",
         }  # fmt: skip
 
 
