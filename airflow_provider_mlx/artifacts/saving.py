@@ -46,7 +46,7 @@ def save_value(value: Any, name: str, *, store: ObjectStore, folder: str, produc
                     f"{name!r} cannot be written as {codec.name}: {error}",
                     remedy="install the package beside Airflow, or change the value as the message says",
                 ) from error
-        suffix = "".join(value.suffixes[-2:]) if codec.name == "file" else codec.suffix
+        suffix = codec.suffix_of(value)
         uri = join(folder, OUTPUTS_FOLDER, f"{hashing.sha256[:12]}{suffix}")
         reference = ArtifactReference(
             uri=uri, sha256=hashing.sha256, size=hashing.size, codec=codec.name, type=type_name(type(value)), name=name,

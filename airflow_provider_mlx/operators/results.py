@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep
 from airflow_provider_mlx.jobs.collection import Collected, CollectedOutput
-from airflow_provider_mlx.runtime.protocol import SERIES
 
 ARTIFACTS_KEY: Final = "mlx_artifacts"
 METRICS_KEY: Final = "mlx_metrics"
@@ -51,11 +50,6 @@ def push_results(collected: Collected, ti: Any, *, mapped_over: bool, multiple_o
     if output.inline and not (output.artifact and _is_airflows(output.value)):
         return output.value
     return output.artifact.to_wire() if output.artifact else None
-
-
-def _is_series(name: str, output: CollectedOutput) -> bool:
-    """Whether an output is what the step logged, which the runtime adds to what it returned."""
-    return name == SERIES and output.artifact is not None and output.artifact.codec == SERIES
 
 
 _MARKS: Final = frozenset({"__classname__", "__id__", "__type", "__var", "__data__", "__version__"})

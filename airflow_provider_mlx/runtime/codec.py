@@ -129,6 +129,10 @@ class Codec:
         name = _is_a(kind, self.cannot or {})
         return (self.cannot or {}).get(name or "")
 
+    def suffix_of(self, value: object) -> str:
+        """The suffix of an object's name: a file keeps its own where the row has none."""
+        return "".join(value.suffixes[-2:]) if not self.suffix and isinstance(value, Path) else self.suffix
+
     def save(self, value: Any, sink: BinaryIO | HashingWriter) -> None:
         """
         Write the value.

@@ -171,7 +171,7 @@ class Results:
         return (wire,) if size <= self._inline_bytes else None
 
     def _store_value(self, name: str, value: Any, codec: Codec, *, called: str) -> ArtifactReference:
-        suffix = "".join(value.suffixes[-2:]) if codec.name in ("file", "model_file") else codec.suffix
+        suffix = codec.suffix_of(value)
         stem = object_name(name)
         uri = join(self._root, OUTPUTS_FOLDER, f"{stem}{object_name(suffix) if suffix else ''}")
         digest = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from airflow_provider_mlx.runtime.codecs import SAME_PACKAGES, codec_named, packages_for
-from airflow_provider_mlx.runtime.requirements import normal_name
+from airflow_provider_mlx.runtime.requirements import normal_name, requirement_name
 from airflow_provider_mlx.runtime.values import ArtifactReference
 
 
@@ -23,12 +23,5 @@ def with_codec_packages(
     for reference in inputs:
         codec = codec_named(reference.codec)
         needed |= set(codec.packages_of(reference.type)) if codec else set()
-    present = {SAME_PACKAGES.get(name, name) for name in map(_name, own)}
-    return (*own, *sorted(package for package in needed if _name(package) not in present))
-
-
-def _name(requirement: str) -> str:
-    head = requirement
-    for mark in " [=<>!~;@":
-        head = head.partition(mark)[0]
-    return normal_name(head)
+    present = {SAME_PACKAGES.get(name, name) for name in map(requirement_name, own)}
+    return (*own, *sorted(package for package in needed if normal_name(package) not in present))
