@@ -38,7 +38,7 @@ e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real 
 	$(BIN)/pytest tests/e2e tests/faults
 
 faults: .venv/.ready $(BUILD)/demo/.ready ## Run the whole fault table on real Airflows (an hour)
-	$(BIN)/python -m tests.faults.run --subjects $(SUBJECTS) --at-once 4 --out $(BUILD)/faults.jsonl
+	$(BIN)/python -m tests.faults.run --subjects $(SUBJECTS) --at-once 6 --out $(BUILD)/faults.jsonl
 
 test-matrix: .venv/.ready ## Run the core on every supported Airflow and Python (their interpreters must be on PATH)
 	$(BIN)/python -m tests.matrix.run
