@@ -26,7 +26,8 @@ test: unit contract codecs e2e ## Run everything that must pass, real parts incl
 unit: .venv/.ready ## Run the pure and fast half
 	$(BIN)/pytest tests/unit tests/docs tests/security -n 2
 
-contract: .venv/.ready ## Run the contract suite against every backend
+contract: .venv/.ready ## Run the contract suite against every backend, on a real Kubernetes too
+	-$(MAKE) cluster
 	$(BIN)/pytest tests/contract -n 2
 
 codecs: .venv/.ready $(FRAMEWORKS:%=$(BUILD)/%/.ready) ## Run every codec on every way with the real frameworks (FRAMEWORKS=frameworks leaves PyTorch out)
@@ -58,7 +59,7 @@ bench: $(BUILD)/bench/.ready $(BUILD)/zenml/.ready ## Measure us beside peers in
 	$(BUILD)/bench/bin/python -m benchmarks.run
 
 requirements: $(UV) ## Compile the pinned requirement files anew
-	for group in dev demo bench peers airflow-2.11; do \
+	for group in dev demo cluster bench peers airflow-2.11; do \
 	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
 	for group in bootstrap frameworks torch zenml; do \

@@ -20,6 +20,8 @@ GROUP: Final = "airflow_provider_mlx.backends"
 
 _OURS: Final[Mapping[str, str]] = {
     "local": "airflow_provider_mlx.backends.local.backend:LocalBackend",
+    "kubernetes": "airflow_provider_mlx.backends.kubernetes.backend:KubernetesBackend",
+    "trainer": "airflow_provider_mlx.backends.kubernetes.trainer:TrainerBackend",
 }
 
 

@@ -168,7 +168,10 @@ class Arriving:
         elif move is Move.ADOPT:
             current.say(f"adopted {record.backend} job {record.job} (attempt {latest.attempt}), which is running")
             current.count("adopted", record)
-            current.ports.tell_started(active)
+            if current.patiently("read the ledger", latest.read_handle) is None:
+                self._submission.submit(active)  # its worker died meanwhile: what it had not made yet is made now
+            else:
+                current.ports.tell_started(active)
         elif move is Move.COLLECT:
             current.say(f"attempt {latest.attempt} has finished already: its result is collected, nothing is run again")
         current.ports.publish_link(backend.link(active.handle))

@@ -18,8 +18,11 @@ from airflow_provider_mlx.runtime.protocol import StepIdentity
 SCHEME: Final = "a"
 """Version letter of the name scheme; a change of the rules below is a new letter."""
 
-JOB_NAME_LIMIT: Final = 63
-"""RFC 1123 label, the limit of Kubernetes object names that become host names, and of SageMaker job names."""
+JOB_NAME_LIMIT: Final = 50
+"""
+Kubernetes and SageMaker take 63 characters (an RFC 1123 label), and a host name of a multi-node job is its name and up
+to 13 more, as ``-node-0-123`` of a JobSet.
+"""
 
 _DIGEST_LENGTH: Final = 16
 """Hex digits of the identity's digest in a job's name: 64 bits, a collision in 2³² task instances."""

@@ -81,10 +81,11 @@ class ContractStep:
         )
 
     def planner(self, backend: Backend, root: str) -> Planner:
-        """The planner of this step on one target of this backend."""
+        """The planner of this step on one target of this backend, whose steps may need an image: `image_for_tests`."""
+        image = self.image or getattr(backend, "image_for_tests", None)
         target = Target(
             name="default", backend=backend.name, where="the contract suite", settings=backend.settings,
-            conn_id=backend.conn_id, image=self.image, env=self.env, resources=self.resources.to_wire(),
+            conn_id=backend.conn_id, image=image, env=self.env, resources=self.resources.to_wire(),
             secrets={name.lower(): reference for name, reference in self.secrets.items()}, **self.target,
         )  # fmt: skip
         resolved = ResolvedStep(

@@ -1,0 +1,272 @@
+"""
+The ``kubernetes`` backend: a step is a Job, several nodes are an Indexed Job with a headless service.
+
+The job is made first, and what belongs to it right after, owned by it: whatever happens in between, deleting the job
+removes all of it, and submitting again makes what is missing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from airflow_provider_mlx.backends.base import (
+    Backend,
+    FoundJob,
+    JobHandle,
+    JobObserver,
+    JobView,
+    LogChunk,
+    State,
+    TargetSettings,
+    no_connections,
+)
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
+from airflow_provider_mlx.runtime.protocol import StoreAccess
+from airflow_provider_mlx.step.spec import JobSpec, request_digest
+
+from .client import KubernetesClient, Refused
+from .credentials import cluster_access
+from .kinds import KINDS, JobKind
+from .looking import Looking, handle_of
+from .mounts import CODE_FILE, CONFIG_MAP_BYTES, store_mounts
+from .names import REQUEST_DIGEST, STOP_REQUESTED
+from .paths import collection_path, object_path, plural_of
+from .plan import job_request
+from .pod import pod_problems
+from .pod_log import PodLog
+from .refusals import creation_error
+from .schedulers import KUEUE_QUEUE
+from .scheduling import placement_problems
+from .settings import KubernetesSettings
+from .status import has_ended, stop_note
+
+if TYPE_CHECKING:
+    from airflow_provider_mlx.artifacts.store import ObjectStore
+
+NOTE_LIMIT: Final = 2000
+"""Characters of the word about why a job was stopped: annotations are for people, and few."""
+STOP_SECONDS: Final = 1
+"""``activeDeadlineSeconds`` of a pod that is to stop: the kubelet sends SIGTERM and keeps the pod, and its log."""
+
+
+class KubernetesBackend(Backend):
+    """Runs steps as Jobs of a Kubernetes cluster."""
+
+    name = "kubernetes"
+    settings_model: ClassVar[type[TargetSettings]] = KubernetesSettings
+    settings: KubernetesSettings
+    kind: ClassVar[str] = "Job"
+    cannot: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(
+        self,
+        settings: TargetSettings,
+        conn_id: str | None = None,
+        store: ObjectStore | None = None,
+        *,
+        read_connection: Callable[[str], Any] = no_connections,
+    ) -> None:
+        super().__init__(settings, conn_id, store, read_connection=read_connection)
+        self.client = KubernetesClient(self._access)
+        self._looks: dict[str, Looking] = {}
+        self._log = PodLog(self.client, self._job_kind)
+
+    # --- planning ------------------------------------------------------------------------------------------------
+
+    def plan(self, spec: JobSpec) -> Mapping[str, Any]:
+        """The Job, and the service of its pods where there are several."""
+        return job_request(spec, self.settings)
+
+    def problems(self, spec: JobSpec) -> list[Problem]:
+        """What no pod of this target can be or have."""
+        return placement_problems(spec.resources, self.settings) + pod_problems(spec, self.settings)
+
+    def view(self, spec_name: str, root: str) -> JobView:
+        """The target's volumes show parts of the store; everything else is reached by a client in the image."""
+        return JobView(store=StoreAccess(mounts=store_mounts(self.settings)))
+
+    # --- submitting ----------------------------------------------------------------------------------------------
+
+    def submit(self, request: Mapping[str, Any]) -> JobHandle:
+        """Get or create the job, then what it owns."""
+        for manifest in request.get("before", ()):
+            self._create(manifest, request["namespace"])
+        job = self._get_or_create(request)
+        owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": request["name"]}
+        owner["uid"] = job["metadata"]["uid"]
+        for manifest in request.get("before", ()):  # what had to be there first belongs to the job all the same
+            path = object_path({**manifest, "metadata": {**manifest["metadata"], "namespace": request["namespace"]}})
+            self.client.patch(path, {"metadata": {"ownerReferences": [owner]}})
+        for manifest in [*self._code(request), *request["objects"]]:
+            owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
+            self._create(owned, request["namespace"])
+        return handle_of(self.name, job)
+
+    def _get_or_create(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        kind, digest = KINDS[request["kind"]], request_digest(request)
+        manifest = json.loads(json.dumps(request["manifest"]))
+        manifest["metadata"]["annotations"][REQUEST_DIGEST] = digest
+        self._fit(manifest, request)
+        place = collection_path(kind.api_version, kind.plural, request["namespace"])
+        try:
+            return self.client.create(place, manifest)
+        except Refused as refused:
+            if refused.code != 409 or refused.reason != "AlreadyExists":
+                raise creation_error(refused, kind=kind.kind, namespace=request["namespace"]) from None
+        found = self.client.get(f"{place}/{request['name']}")
+        if found is None:
+            raise BackendUnavailable(f"the job {request['name']} was there and is gone")
+        if (found["metadata"].get("annotations") or {}).get(REQUEST_DIGEST) != digest:
+            raise JobConflict(
+                f"the job {request['name']} exists in `{request['namespace']}` and was made from another request",
+                remedy="two Airflows with one `[mlx] deployment_id` share this namespace: give each its own",
+            )
+        return {"apiVersion": kind.api_version, "kind": kind.kind, **found}
+
+    def _fit(self, manifest: dict[str, Any], request: Mapping[str, Any]) -> None:
+        """Spell what different versions of the cluster's operators spell differently."""
+
+    def _code(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The ConfigMap that brings the bundle: deflated, and the job's own."""
+        code = request.get("code")
+        if code is None:
+            return []
+        data = self.store.read(code["uri"])
+        if data is None:
+            raise BackendUnavailable(f"the code {code['uri']} is not in the artifact root")
+        deflated = gzip.compress(data, 6, mtime=0)
+        if len(deflated) > CONFIG_MAP_BYTES:
+            raise JobMisconfigured(
+                f"the step's code has {len(deflated):,} bytes, and a ConfigMap takes {CONFIG_MAP_BYTES:,}",
+                remedy="set `code: store` in the target (the image then needs boto3 or obstore), or mount the root",
+            )
+        return [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": code["config_map"], "labels": dict(request["manifest"]["metadata"]["labels"])},
+                "immutable": True,
+                "binaryData": {CODE_FILE: b64encode(deflated).decode()},
+            }
+        ]
+
+    def _create(self, manifest: Mapping[str, Any], namespace: str) -> None:
+        try:
+            self.client.create(
+                collection_path(manifest["apiVersion"], plural_of(manifest["kind"]), namespace),
+                {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}},
+            )
+        except Refused as refused:
+            if refused.code != 409 or refused.reason != "AlreadyExists":
+                raise creation_error(refused, kind=manifest["kind"], namespace=namespace) from None
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    def find(self, name: str, location: Mapping[str, str] | None = None) -> FoundJob | None:
+        """The job's object and its pods."""
+        return self._looking(location).find(name)
+
+    def read_log(self, handle: JobHandle, cursor: str = "") -> LogChunk:
+        """The main container's lines, of rank 0 where there are several pods."""
+        namespace = (handle.location or {}).get("namespace", self.settings.namespace)
+        return self._log.read(namespace, handle.name, cursor)
+
+    def observer(self) -> JobObserver:
+        """One watch of the jobs and one of their pods."""
+        from .observer import KubernetesObserver
+
+        backend = type(self)(self.settings, self.conn_id, read_connection=self.read_connection)
+        return KubernetesObserver(backend.client, self._job_kind, backend.name, self.settings.namespace)
+
+    def watch_scope(self) -> Mapping[str, Any]:
+        """A namespace: one watch sees all our jobs in it."""
+        return {"namespace": self.settings.namespace}
+
+    def link(self, handle: JobHandle) -> str | None:
+        """By the target's ``console_url``."""
+        if not self.settings.console_url:
+            return None
+        place = {"namespace": handle.location.get("namespace", self.settings.namespace), "uid": handle.id}
+        return self.settings.console_url.format_map({**place, "job": handle.name, "kind": self.kind})
+
+    # --- ending --------------------------------------------------------------------------------------------------
+
+    def cancel(self, handle: JobHandle) -> None:
+        """
+        Mark the job; then let the kubelets end its running pods, so that their logs stay, and suspend what never ran.
+
+        A job in Kueue's hands is deleted while it has no pods: Kueue would resume what somebody else suspends.
+        """
+        looking = self._looking(handle.location)
+        job = looking.job(handle.name)
+        if job is not None and not looking.status(job).state.finished:
+            self._stop(job, looking, "Airflow asked for it")
+
+    def collect(self, handle: JobHandle) -> None:
+        """Put to rest a job that cannot start, as one whose image cannot be pulled: the cluster would try for ever."""
+        looking = self._looking(handle.location)
+        job = looking.job(handle.name)
+        if job is None:
+            return
+        status = looking.status(job)
+        if not status.state.finished:
+            return
+        if not has_ended(self._job_kind, job):
+            self._stop(job, looking, stop_note(status))
+        elif status.state is not State.SUCCEEDED and self.settings.keep == "never":
+            self._delete(job)
+
+    def forget(self, handle: JobHandle) -> None:
+        """Delete the job, and with it everything it owns, unless the target keeps what has finished."""
+        if self.settings.keep != "always" and (job := self._looking(handle.location).job(handle.name)) is not None:
+            self._delete(job)
+
+    def _stop(self, job: Mapping[str, Any], looking: Looking, why: str) -> None:
+        path = object_path(job)
+        if STOP_REQUESTED not in (job["metadata"].get("annotations") or {}):  # the first word stays
+            self.client.patch(path, {"metadata": {"annotations": {STOP_REQUESTED: why[:NOTE_LIMIT]}}})
+        if self._end_pods(job, looking):
+            return
+        if KUEUE_QUEUE in (job["metadata"].get("labels") or {}):
+            self._delete(job)
+        else:  # deletes pending pods and makes no new ones; the object stays and tells what became of it
+            self.client.patch(path, suspension(self._job_kind))
+
+    def _end_pods(self, job: Mapping[str, Any], looking: Looking) -> bool:
+        """Shorten the time of every pod that a kubelet has taken; whether there was one."""
+        taken = [pod for pod in looking.pods(job["metadata"]["name"]) if pod["spec"].get("nodeName")]
+        alive = [pod for pod in taken if (pod.get("status") or {}).get("phase") in ("Pending", "Running")]
+        for pod in alive:
+            path = object_path({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
+            self.client.patch(path, {"spec": {"activeDeadlineSeconds": STOP_SECONDS}})
+        return bool(alive)
+
+    def _delete(self, job: Mapping[str, Any]) -> None:
+        self.client.delete(object_path(job), uid=job["metadata"]["uid"])
+
+    # --- parts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _job_kind(self) -> JobKind:
+        return KINDS[self.kind]
+
+    def _looking(self, location: Mapping[str, str] | None) -> Looking:
+        namespace = (location or {}).get("namespace") or self.settings.namespace
+        if namespace not in self._looks:
+            self._looks[namespace] = Looking(self.client, self._job_kind, self.name, namespace)
+        return self._looks[namespace]
+
+    def _access(self) -> Any:
+        return cluster_access(self.read_connection(self.conn_id) if self.conn_id else None)
+
+
+def suspension(kind: JobKind) -> dict[str, Any]:
+    """The merge patch that suspends a job."""
+    patch: Any = True
+    for field in reversed(kind.suspend.split(".")):
+        patch = {field: patch}
+    return dict(patch)

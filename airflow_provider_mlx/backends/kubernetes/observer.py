@@ -1,0 +1,127 @@
+"""
+Sees all our jobs of one namespace by two watches: of the jobs, and of their pods.
+
+Each runs in a thread: list, then watch with bookmarks from there on, and list again when the server has forgotten
+where we were (410). What ``observe`` costs follows what has changed; it asks the server only for a job that no watch
+has told of, since a watch that lags must not say that a job is gone.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from airflow_provider_mlx.backends.base import JobHandle, JobObserver, JobStatus, State
+from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError
+
+from .client import KubernetesClient
+from .kinds import JobKind
+from .looking import NEXT_QUESTION_SECONDS, Looking
+from .names import SELECTOR
+from .paths import collection_path
+from .status import has_ended
+from .watching import Watched
+
+SYNC_SECONDS: Final = 30.0
+
+
+class KubernetesObserver(JobObserver):
+    """Keeps the namespace's jobs and pods in memory, pruned to what a status is made of."""
+
+    def __init__(self, client: KubernetesClient, kind: JobKind, backend: str, namespace: str) -> None:
+        self._client = client
+        self._kind = kind
+        self._looking = Looking(client, kind, backend, namespace)
+        self._news = threading.Condition()
+        jobs = collection_path(kind.api_version, kind.plural, namespace)
+        pods = collection_path("v1", "pods", namespace)
+        # Pods of a runtime of the cluster's do not carry our labels.
+        ours = kind.pods_label if kind.makes_jobs else SELECTOR
+        self._jobs = Watched(client, jobs, SELECTOR, self._news, prune=lambda job: _job(job, kind))
+        self._pods = Watched(client, pods, ours, self._news, prune=_pod, by_label=kind.pods_label)
+        self._known: dict[str, tuple[Any, JobStatus, float]] = {}
+
+    def observe(self, jobs: Sequence[JobHandle], wait_seconds: float) -> Mapping[str, JobStatus]:
+        """The statuses, at once if anything has changed, else after the wait."""
+        until = time.monotonic() + wait_seconds
+        before = {job.name: self._known[job.name][1] for job in jobs if job.name in self._known}
+        self._jobs.start()
+        self._pods.start()
+        with self._news:
+            self._news.wait_for(lambda: self._jobs.answered and self._pods.answered, SYNC_SECONDS)
+            self._jobs.check()
+            self._pods.check()
+        while True:
+            with self._news:
+                seen = self._jobs.changes + self._pods.changes
+                found = {job.name: (self._jobs.get(job.name), self._pods.of(job.name)) for job in jobs}
+            statuses = {job.name: self._status(job, *found[job.name]) for job in jobs}
+            self._known = {name: known for name, known in self._known.items() if name in statuses}
+            with self._news:
+                left = until - time.monotonic()
+                if statuses != before or left <= 0:
+                    return statuses
+                self._news.wait_for(lambda: self._jobs.changes + self._pods.changes != seen, left)  # noqa: B023
+                self._jobs.check()
+                self._pods.check()
+
+    def close(self) -> None:
+        """End both watches."""
+        self._jobs.stop()
+        self._pods.stop()
+        self._client.close()
+
+    def _status(self, handle: JobHandle, job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -> JobStatus:
+        versions = (job and job["metadata"].get("resourceVersion"), [_version(pod) for pod in pods])
+        known, now = self._known.get(handle.name), time.monotonic()
+        if known is not None and known[0] == versions and (known[2] > now or known[1].running or job is None):
+            return known[1]
+        try:
+            status = self._look(handle, job, pods)
+        except BackendUnavailable:
+            raise
+        except MlxError as error:
+            status = JobStatus(State.UNKNOWN, error.what)
+        self._known[handle.name] = versions, status, now + NEXT_QUESTION_SECONDS
+        return status
+
+    def _look(self, handle: JobHandle, job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -> JobStatus:
+        # The watch of the jobs may be ahead of that of the pods, which say why a job has failed.
+        if job is not None and not (has_ended(self._kind, job) and pods):
+            return self._looking.status(job, pods)
+        found = self._looking.find(handle.name)
+        return found.status if found is not None else JobStatus(State.ABSENT)
+
+
+def _version(found: Mapping[str, Any]) -> str:
+    return str(found["metadata"].get("resourceVersion") or "")
+
+
+def _job(found: Mapping[str, Any], kind: JobKind) -> dict[str, Any]:
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": _metadata(found),
+        "spec": {key: (found.get("spec") or {}).get(key) for key in ("suspend", "completions")},
+        "status": found.get("status") or {},
+    }
+
+
+def _pod(found: Mapping[str, Any]) -> dict[str, Any]:
+    spec = found.get("spec") or {}
+    containers = [
+        {"name": item["name"], "resources": item.get("resources") or {}} for item in spec.get("containers", ())
+    ]
+    return {
+        "metadata": _metadata(found),
+        "spec": {"nodeName": spec.get("nodeName"), "containers": containers},
+        "status": found.get("status") or {},
+    }
+
+
+def _metadata(found: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("name", "namespace", "uid", "resourceVersion", "labels", "annotations", "creationTimestamp",
+            "deletionTimestamp", "ownerReferences")  # fmt: skip
+    return {key: found["metadata"][key] for key in kept if key in found["metadata"]}

@@ -1,0 +1,66 @@
+"""
+How a TrainJob changes the runtime that it refers to: one meaning, three spellings.
+
+``podSpecOverrides`` (Trainer 2.0), ``podTemplateOverrides`` (2.1), ``runtimePatches`` (2.2 and later). Which of them
+the cluster serves stands in its CRD; source: ``pkg/apis/trainer/v1alpha1/trainjob_types.go`` of each version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+CRD: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/trainjobs.trainer.kubeflow.org"
+SPELLINGS: Final = ("runtimePatches", "podTemplateOverrides", "podSpecOverrides")
+"""The newest first."""
+MANAGER: Final = "airflow-provider-mlx"
+
+PATCHABLE: Final = frozenset(
+    {
+        "serviceAccountName", "volumes", "initContainers", "containers", "imagePullSecrets", "securityContext",
+        "nodeSelector", "affinity", "tolerations", "schedulingGates", "terminationGracePeriodSeconds",
+    }
+)  # fmt: skip
+"""The fields of a pod that a patch may hold, on the newest version."""
+_OLDEST: Final = frozenset(
+    {"serviceAccountName", "nodeSelector", "tolerations", "volumes", "initContainers", "containers", "schedulingGates"}
+)
+_OF_A_CONTAINER: Final = ("name", "volumeMounts")
+"""``env`` of the training container goes through ``trainer``."""
+
+
+def runtime_patch(template: Mapping[str, Any], container: str) -> dict[str, Any]:
+    """What of a pod template a patch may carry."""
+    spec = {key: value for key, value in template["spec"].items() if key in PATCHABLE and value}
+    spec["containers"] = [
+        {key: item[key] for key in _OF_A_CONTAINER if key in item}
+        | ({"securityContext": item["securityContext"]} if "securityContext" in item else {})
+        for item in template["spec"]["containers"]
+        if item["name"] == container
+    ]
+    return {"metadata": template["metadata"], "spec": spec}
+
+
+def served_spelling(crd: Mapping[str, Any]) -> str:
+    """The newest spelling that a CRD's served version knows."""
+    for version in crd["spec"]["versions"]:
+        if version.get("served"):
+            properties = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+            return next((name for name in SPELLINGS if name in properties), SPELLINGS[0])
+    return SPELLINGS[0]
+
+
+def spelled(patch: Mapping[str, Any], spelling: str, job: str) -> list[dict[str, Any]]:
+    """
+    A patch as the cluster takes it.
+
+    :param job: the replicated job whose pods are meant.
+    """
+    if spelling == "podSpecOverrides":
+        spec = {key: value for key, value in patch["spec"].items() if key in _OLDEST}
+        spec["containers"] = [{key: item[key] for key in _OF_A_CONTAINER if key in item} for item in spec["containers"]]
+        return [{"targetJobs": [{"name": job}], **spec}]
+    if spelling == "podTemplateOverrides":
+        return [{"targetJobs": [{"name": job}], **patch}]
+    template = {"name": job, "template": {"spec": {"template": patch}}}
+    return [{"manager": MANAGER, "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [template]}}}}]
