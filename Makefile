@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check unit contract codecs e2e faults test-matrix docs bench requirements clean
+.PHONY: help demo setup test check unit contract codecs cluster cluster-test e2e faults test-matrix docs bench requirements clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -21,7 +21,7 @@ demo: $(BUILD)/demo/.ready ## Run the demo DAG on a real Airflow (UI=1 leaves Ai
 
 setup: .venv/.ready ## Make the environment from pinned versions
 
-test: unit contract codecs e2e ## Run everything that must pass, real parts included
+test: unit contract codecs cluster-test e2e ## Run everything that must pass, real parts included
 
 unit: .venv/.ready ## Run the pure and fast half
 	$(BIN)/pytest tests/unit tests/docs tests/security -n 2
@@ -34,6 +34,14 @@ codecs: .venv/.ready $(FRAMEWORKS:%=$(BUILD)/%/.ready) ## Run every codec on eve
 	for group in $(FRAMEWORKS); do \
 	  $(BUILD)/$$group/bin/python -m pytest tests/codecs/contract tests/codecs/hostile/test_$$group.py --group $$group -n 2 && \
 	  $(BIN)/pytest tests/codecs/journeys --group $$group -n 2 || exit 1; done
+
+cluster: .venv/.ready ## Build the tests' Kubernetes outside the repository (root; 15 CPU minutes the first time, then none)
+	$(BIN)/python -m tests.cluster build
+
+# where it can't be built, the tests say what to install: as a skip, or with MLX_TESTS_REQUIRE_ALL=1 as a failure
+cluster-test: .venv/.ready ## Run the tests of that Kubernetes: real nodes, pods, GPUs that are none, a lost node
+	-$(MAKE) cluster
+	$(BIN)/pytest tests/cluster
 
 e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3, quick faults
 	$(BIN)/pytest tests/e2e tests/faults
@@ -62,7 +70,7 @@ requirements: $(UV) ## Compile the pinned requirement files anew
 	for group in dev demo cluster bench peers airflow-2.11; do \
 	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
-	for group in bootstrap frameworks torch zenml; do \
+	for group in bootstrap frameworks torch zenml go; do \
 	  $(UV) pip compile -q --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
 
