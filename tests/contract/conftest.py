@@ -14,9 +14,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from airflow_provider_mlx.artifacts.credentials import open_store
-from tests.cluster.fixtures import cluster
+from tests.cluster.fixtures import cluster, trainer_cluster
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "trainer_cluster"]
 
 CONN_ID = "mlx_contract_s3"
 

@@ -123,7 +123,7 @@ class OnACluster(BackendContract):
     def test_submitting_again_makes_what_is_missing(self, backend, root, started, cluster, namespace):
         step = ContractStep(run_id="half submitted")
         request = step.prepare(backend, root)
-        backend._get_or_create(request)  # … and the worker died
+        backend._after(request.get("before", ()), request)  # the job is made … and the worker died
         handle = started(step)
         assert self.owned_by(cluster, namespace, handle) == [f"configmaps/{request['code']['config_map']}"]
         assert self.finish(backend, handle).status.state is State.SUCCEEDED
@@ -151,6 +151,7 @@ class TestKubernetes(OnACluster):
         backend.client.close()
 
 
+@pytest.mark.usefixtures("trainer_cluster")
 class TestTrainer(OnACluster):
     cannot: ClassVar[Mapping[str, str]] = {
         "command": "a TrainJob runs training code → use a kubernetes target for a container command",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_mlx.backends.base import (
@@ -38,6 +39,7 @@ from .paths import collection_path, object_path, plural_of
 from .plan import job_request
 from .pod import pod_problems
 from .pod_log import PodLog
+from .reading import maps
 from .refusals import creation_error
 from .schedulers import KUEUE_QUEUE
 from .scheduling import placement_problems
@@ -47,6 +49,9 @@ from .status import has_ended, stop_note
 if TYPE_CHECKING:
     from airflow_provider_mlx.artifacts.store import ObjectStore
 
+WEBHOOK_SECONDS: Final = 10.0
+GONE_SECONDS: Final = 10.0
+PAUSE_SECONDS: Final = 0.1
 NOTE_LIMIT: Final = 2000
 """Characters of the word about why a job was stopped: annotations are for people, and few."""
 STOP_SECONDS: Final = 1
@@ -93,18 +98,34 @@ class KubernetesBackend(Backend):
 
     def submit(self, request: Mapping[str, Any]) -> JobHandle:
         """Get or create the job, then what it owns."""
-        for manifest in request.get("before", ()):
-            self._create(manifest, request["namespace"])
-        job = self._get_or_create(request)
+        before, namespace = request.get("before", ()), request["namespace"]
+        job = self._after(before, request)
         owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": request["name"]}
         owner["uid"] = job["metadata"]["uid"]
-        for manifest in request.get("before", ()):  # what had to be there first belongs to the job all the same
-            path = object_path({**manifest, "metadata": {**manifest["metadata"], "namespace": request["namespace"]}})
+        for manifest in before:  # what had to be there first belongs to the job all the same
+            path = object_path({**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}})
             self.client.patch(path, {"metadata": {"ownerReferences": [owner]}})
         for manifest in [*self._code(request), *request["objects"]]:
             owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
-            self._create(owned, request["namespace"])
+            self._create(owned, namespace, of=request["name"])
         return handle_of(self.name, job)
+
+    def _after(self, before: Sequence[Mapping[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Get or create the job when what it refers to is there.
+
+        The webhook that looks for it has a cache, and what a job of the same name has left goes with that job.
+        """
+        until = time.monotonic() + (WEBHOOK_SECONDS if before else 0.0)
+        while True:
+            for manifest in before:
+                self._create(manifest, request["namespace"], of=request["name"])
+            try:
+                return self._get_or_create(request)
+            except JobMisconfigured as refused:
+                if "must be created before" not in refused.what or time.monotonic() > until:
+                    raise
+            time.sleep(PAUSE_SECONDS)
 
     def _get_or_create(self, request: Mapping[str, Any]) -> dict[str, Any]:
         kind, digest = KINDS[request["kind"]], request_digest(request)
@@ -120,6 +141,8 @@ class KubernetesBackend(Backend):
         found = self.client.get(f"{place}/{request['name']}")
         if found is None:
             raise BackendUnavailable(f"the job {request['name']} was there and is gone")
+        if found["metadata"].get("deletionTimestamp"):
+            raise BackendUnavailable(f"a job {request['name']} is being deleted, and not gone yet")
         if (found["metadata"].get("annotations") or {}).get(REQUEST_DIGEST) != digest:
             raise JobConflict(
                 f"the job {request['name']} exists in `{request['namespace']}` and was made from another request",
@@ -154,15 +177,34 @@ class KubernetesBackend(Backend):
             }
         ]
 
-    def _create(self, manifest: Mapping[str, Any], namespace: str) -> None:
-        try:
-            self.client.create(
-                collection_path(manifest["apiVersion"], plural_of(manifest["kind"]), namespace),
-                {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}},
-            )
-        except Refused as refused:
-            if refused.code != 409 or refused.reason != "AlreadyExists":
-                raise creation_error(refused, kind=manifest["kind"], namespace=namespace) from None
+    def _create(self, manifest: Mapping[str, Any], namespace: str, *, of: str) -> None:
+        """
+        Make an object beside the job, unless it is there.
+
+        :param of: the job's name. What another job owns was left by one of the same name that is gone, and follows it.
+        """
+        place = collection_path(manifest["apiVersion"], plural_of(manifest["kind"]), namespace)
+        body = {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
+        until = time.monotonic() + GONE_SECONDS
+        while time.monotonic() < until:
+            try:
+                self.client.create(place, body)
+            except Refused as refused:
+                if refused.code != 409 or refused.reason != "AlreadyExists":
+                    raise creation_error(refused, kind=manifest["kind"], namespace=namespace) from None
+            else:
+                return
+            path = f"{place}/{manifest['metadata']['name']}"
+            there = self.client.get(path)
+            owners = [owner["uid"] for owner in maps(there, "metadata.ownerReferences")]
+            # asked for after the owners: another worker may have made both just now
+            job = self._looking({"namespace": namespace}).job(of) if owners else None
+            if there is not None and (not owners or (job is not None and job["metadata"]["uid"] in owners)):
+                return
+            if there is not None:
+                self.client.delete(path, uid=there["metadata"]["uid"])
+                time.sleep(PAUSE_SECONDS)
+        raise BackendUnavailable(f"{manifest['kind']} {manifest['metadata']['name']} of a job before is not gone yet")
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -246,7 +288,11 @@ class KubernetesBackend(Backend):
         return bool(alive)
 
     def _delete(self, job: Mapping[str, Any]) -> None:
-        self.client.delete(object_path(job), uid=job["metadata"]["uid"])
+        if self.client.delete(object_path(job), uid=job["metadata"]["uid"]):
+            return
+        until = time.monotonic() + GONE_SECONDS
+        while self.client.get(object_path(job)) is not None and time.monotonic() < until:
+            time.sleep(PAUSE_SECONDS)
 
     # --- parts ---------------------------------------------------------------------------------------------------
 

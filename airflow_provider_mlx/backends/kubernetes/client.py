@@ -74,16 +74,22 @@ class KubernetesClient:
                 return None
             raise self._unexpected("change", path, refused) from None
 
-    def delete(self, path: str, *, uid: str = "", propagation: str = "Background") -> None:
-        """Remove an object; none being there is no error, nor another one under its name."""
+    def delete(self, path: str, *, uid: str = "", propagation: str = "Background") -> bool:
+        """
+        Remove an object; none being there is no error, nor another one under its name.
+
+        :return: whether it is gone; else its finalizers are waited for.
+        """
         body: dict[str, Any] = {"propagationPolicy": propagation}
         if uid:
             body["preconditions"] = {"uid": uid}
         try:
-            self._json("DELETE", path, body=body, content_type="application/json")
+            answer = self._json("DELETE", path, body=body, content_type="application/json")
         except Refused as refused:
             if refused.code not in (404, 409):
                 raise self._unexpected("delete", path, refused) from None
+            return True
+        return answer.get("kind") == "Status"
 
     def content(self, path: str, **params: Any) -> bytes:
         """

@@ -110,16 +110,21 @@ def stuck(kind: JobKind, pod: Mapping[str, Any]) -> Fault | None:
     return None
 
 
-def fault_of(kind: JobKind, pod: Mapping[str, Any]) -> Fault | None:
+def fault_of(kind: JobKind, pod: Mapping[str, Any], *, deleted_by_job: bool = False) -> Fault | None:
     """
     Why a pod ended, or is about to; ``None`` for one that succeeded, or of which nothing is known to be wrong.
+
+    :param deleted_by_job: the job deletes its pods when it fails, so that a deletion tells nothing.
 
     What took the pod away is asked for first: its processes then end by SIGTERM, and their exit status tells nothing.
     """
     if text(pod, "status.phase") == "Succeeded":
         return None
     ended = _ended(kind, pod)
-    found = _taken_away(pod) or _deleted(kind, pod) or _process(kind, pod) or _unexplained(pod)
+    deletion = _deleted(kind, pod)
+    if deletion is not None and deleted_by_job:
+        return _taken_away(pod)
+    found = _taken_away(pod) or deletion or _process(kind, pod) or _unexplained(pod)
     if found is None or found.exit_code is not None:
         return found
     return replace(found, exit_code=number(ended, "exitCode"), at=found.at or moment(ended, "finishedAt"))
@@ -144,6 +149,8 @@ def _deleted(kind: JobKind, pod: Mapping[str, Any]) -> Fault | None:
     """A pod that was deleted before its process ended. Kubernetes dates a deletion at the end of the grace period."""
     until = moment(pod, "metadata.deletionTimestamp")
     if until is None:
+        return None
+    if _started_again(kind, pod):
         return None
     asked = until - (number(pod, "metadata.deletionGracePeriodSeconds") or 0)
     finished = moment(_ended(kind, pod), "finishedAt")
@@ -186,10 +193,18 @@ def _containers(pod: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from (one for one in maps(pod, statuses) if text(one, "name") not in sidecars)
 
 
-def _ended(kind: JobKind, pod: Mapping[str, Any]) -> Any:
+def _main(kind: JobKind, pod: Mapping[str, Any]) -> Mapping[str, Any]:
     name = main_container(kind, pod)
-    found = [one for one in maps(pod, "status.containerStatuses") if text(one, "name") == name]
-    return _terminated(found[0]) if found else None
+    return next((one for one in maps(pod, "status.containerStatuses") if text(one, "name") == name), {})
+
+
+def _ended(kind: JobKind, pod: Mapping[str, Any]) -> Any:
+    return _terminated(_main(kind, pod))
+
+
+def _started_again(kind: JobKind, pod: Mapping[str, Any]) -> bool:
+    """Whether the main container had failed before the pod was deleted, since nothing is started again after that."""
+    return bool(number(_main(kind, pod), "lastState.terminated.exitCode"))
 
 
 def _terminated(container: Mapping[str, Any]) -> Any:

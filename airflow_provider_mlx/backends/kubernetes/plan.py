@@ -17,6 +17,17 @@ from .settings import KubernetesSettings
 MASTER_PORT: Final = 29500
 """torchrun's own default."""
 
+FAILURE_POLICY: Final[Mapping[str, Any]] = {
+    "rules": [
+        {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget"}]},
+        {"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [0]}},
+    ]
+}
+"""
+It changes nothing of what happens, but the job then says why it failed: a pod that is evicted, preempted or deleted is
+gone when the job has failed, and its word with it.
+"""
+
 
 def job_request(spec: JobSpec, settings: KubernetesSettings) -> dict[str, Any]:
     """
@@ -39,6 +50,7 @@ def job_request(spec: JobSpec, settings: KubernetesSettings) -> dict[str, Any]:
             # One pod and no second one: whether a lost step runs again is decided by who knows the ledger.
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
+            "podFailurePolicy": FAILURE_POLICY,
             "ttlSecondsAfterFinished": int(settings.ttl.total_seconds()),
             "completions": nodes,
             "parallelism": nodes,

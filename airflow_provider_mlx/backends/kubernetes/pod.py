@@ -9,6 +9,7 @@ from airflow_provider_mlx.exceptions import Problem
 from airflow_provider_mlx.runtime.bootstrap import bootstrap_command
 from airflow_provider_mlx.step.spec import JobSpec
 
+from .kinds import DEFAULT_CONTAINER
 from .mounts import Code, code_of, path_in_pod, pod_volumes, secret_variables
 from .names import job_labels
 from .scheduling import Placement
@@ -53,7 +54,7 @@ def pod_template(
     return {
         "metadata": {
             "labels": {**settings.labels, **placement.pod_labels, **job_labels(spec)},
-            **_present("annotations", {**settings.annotations, **placement.pod_annotations}),
+            "annotations": {DEFAULT_CONTAINER: container, **settings.annotations, **placement.pod_annotations},
         },
         "spec": {
             "restartPolicy": "Never",

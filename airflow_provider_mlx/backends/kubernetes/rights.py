@@ -18,21 +18,22 @@ JOBS: Final[Rules] = (
     # patch: a pod is stopped by shortening its time, so that its log stays
     ("", ("pods",), ("get", "list", "watch", "patch")),
     ("", ("pods/log",), ("get",)),
-    ("", ("configmaps",), ("create",)),  # the code; the cluster deletes it with the job
-    ("", ("services",), ("create",)),  # host names of a multi-node job's pods
+    # get and delete: what a job of the same name has left is replaced; the cluster deletes the rest with its job
+    ("", ("configmaps",), ("create", "get", "delete")),  # the code
+    ("", ("services",), ("create", "get", "delete")),  # host names of a multi-node job's pods
     ("", ("events",), ("list",)),  # why a job waits
 )
 TRAINER: Final[Rules] = (
     ("trainer.kubeflow.org", ("trainjobs",), ("create", "get", "list", "watch", "patch", "delete")),
-    ("trainer.kubeflow.org", ("trainingruntimes",), ("create", "patch")),
+    ("trainer.kubeflow.org", ("trainingruntimes",), ("create", "get", "patch", "delete")),
 )
 SCHEDULERS: Final[Mapping[str, Rules]] = {
     "default": (),
     "kai": (),
     "kueue": (("kueue.x-k8s.io", ("workloads",), ("list",)),),
-    "volcano": (("scheduling.volcano.sh", ("podgroups",), ("create",)),),
+    "volcano": (("scheduling.volcano.sh", ("podgroups",), ("create", "get", "delete")),),
 }
-DEVICES: Final[Rules] = (("resource.k8s.io", ("resourceclaimtemplates",), ("create",)),)
+DEVICES: Final[Rules] = (("resource.k8s.io", ("resourceclaimtemplates",), ("create", "get", "delete")),)
 
 METADATA_ADDRESSES: Final = ("169.254.169.254/32", "169.254.170.2/32", "fd00:ec2::254/128")
 """Where clouds give credentials of the node, or of its tasks, to whoever asks."""

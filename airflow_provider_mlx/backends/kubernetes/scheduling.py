@@ -90,7 +90,7 @@ def _pod_spec(
     resources: Resources, settings: KubernetesSettings, gpus: GpuPlacement, marks: Marks, job: str
 ) -> dict[str, Any]:
     claims = [{"name": CLAIM, "resourceClaimTemplateName": claim_name(job)}] if gpus.device_class else []
-    spot = settings.spot if resources.wants_spot and settings.spot else None
+    spot = settings.spot if resources.wants_spot else None
     selectors = _selectors(resources, settings)
     fields: dict[str, Any] = {
         "nodeSelector": {key: value for selector in selectors.values() for key, value in selector.items()},

@@ -26,7 +26,7 @@ class Seen:
 
     :param object: the job's object.
     :param pods: its pods; ``None`` if they were not looked at, which is not the same as none. The object alone says
-        less: not why it waits or failed, and a TrainJob before Trainer 2.1 not even whether it runs.
+        less: not why it waits or failed, and a TrainJob of Trainer 2.0 not even whether it runs.
     :param events: of the job, of the Jobs that it makes, and of its pods.
     :param workload: Kueue's Workload of the job.
     """
@@ -73,7 +73,7 @@ def stop_note(status: JobStatus) -> str:
 
 
 def has_ended(kind: JobKind, value: Mapping[str, Any]) -> bool:
-    """Whether the object itself says that it is over, so that nothing of it can run any more."""
+    """Whether the object says that it is over: it starts nothing any more, and what still runs is being ended."""
     return kind.ending(value) is not None
 
 
@@ -206,8 +206,9 @@ def _is_lost(pod: Mapping[str, Any], now: datetime | None) -> bool:
 
 def _first_fault(kind: JobKind, seen: Seen) -> Fault | None:
     """Of several pods that failed, the first: the others follow it, or are ended with it."""
+    kept = _keeps_failed_pods(kind, seen)
     ranked = _ranked(kind, seen.pods or ())
-    faults = [(fault, rank) for rank, pod in ranked if (fault := fault_of(kind, pod))]
+    faults = [(fault, rank) for rank, pod in ranked if (fault := fault_of(kind, pod, deleted_by_job=not kept))]
     if not faults:
         return None
     fault, rank = min(faults, key=lambda one: (math.inf if one[0].at is None else one[0].at, one[1]))
@@ -235,10 +236,10 @@ def _holds_up(kind: JobKind, pod: Mapping[str, Any], seen: Seen) -> str:
 
 def _keeps_failed_pods(kind: JobKind, seen: Seen) -> bool:
     """
-    Whether a pod that failed stays as long as its job, so that one which is not there was taken by somebody.
+    Whether a pod that failed stays as long as its job, so that somebody took the one that is not there.
 
     Where containers start again in their pod (``OnFailure``, as in Trainer's own runtimes), the Job controller deletes
-    the pod with the others when the job fails.
+    it with the others when the job fails.
     """
     policies = [text(template, "spec.restartPolicy") for template in kind.pod_templates(seen.object)]
     return bool(policies) and all(policy == "Never" for policy in policies)

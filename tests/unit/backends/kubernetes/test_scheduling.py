@@ -175,6 +175,11 @@ def test_pods_under_kueue_carry_no_queue_which_would_make_them_jobs_of_their_own
     assert found.pod_labels == {}
 
 
+@pytest.mark.parametrize(("nodes", "members"), [(1, None), (2, "2"), (16, "16")])
+def test_kai_starts_all_nodes_of_a_job_together(nodes, members):
+    assert placed({"nodes": nodes}, **KAI).job_annotations.get("kai.scheduler/batch-min-member") == members
+
+
 def test_kais_default_queue_is_allowed():
     assert placed({}, scheduler="kai").job_labels == {}
 
