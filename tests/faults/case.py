@@ -136,11 +136,11 @@ class Case:
         """Wait until its jobs are over."""
         until(lambda: not self._alive(), 60, f"{self.run_id}: its jobs are over")
 
-    def wait_jobs(self, count: int, seconds: float = 90) -> None:
+    def wait_jobs(self, count: int, seconds: float = 240) -> None:
         """Wait until so many jobs have started."""
         self._before_its_end(lambda: len(self.jobs()) >= count, seconds, f"{count} jobs have started")
 
-    def wait_next_try(self, seconds: float = 90) -> None:
+    def wait_next_try(self, seconds: float = 240) -> None:
         """Wait until a try after the one of the fault runs, or all is over already."""
 
         def later() -> bool:
@@ -149,7 +149,7 @@ class Case:
 
         until(later, seconds, f"{self.run_id}: the next try runs")
 
-    def wait_state(self, *states: str, seconds: float = 90) -> None:
+    def wait_state(self, *states: str, seconds: float = 240) -> None:
         """Wait until Airflow's word for the task is one of these."""
         until(lambda: self.task()["state"] in states, seconds, f"{self.run_id}: the task is {' or '.join(states)}")
 
