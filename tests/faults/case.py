@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import socket
 import time
 import urllib.error
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from .judge import GONE, ORPHAN_SECONDS, Seen
 from .points import HELD_AT, Point
 from .processes import Process, find, is_stopped, parent, send_all
 from .records import Job, most_at_once, read_ledger, stops_of_local_jobs
-from .subjects import BOUNDED, LOCAL, Subject
+from .subjects import BOUNDED, KUBERNETES, LOCAL, Subject
 
 if TYPE_CHECKING:
     from .lab import Lab
@@ -264,11 +265,12 @@ class Case:
         ledger = read_ledger(self.ledger_root, self.dag_id, self.run_id)
         value = self.lab.airflow.value(self.dag_id, self.run_id)
         value = value if isinstance(value, dict) else {}
+        made_by = (value.get("host", socket.gethostname()), value.get("pid"))
         return Seen(
             jobs=started, at_once=at_once, finished=sum(job.ended for job in jobs), stops=stops,
             results=ledger.claimed, orphans=orphans, state=task["state"] if task["state"] in FINAL else None,
             tries=task["try_number"], marker=value.get("marker"),
-            value_is_of_a_job=any(job.ended and job.pid == value.get("pid") for job in jobs),
+            value_is_of_a_job=any(job.ended and job.id == made_by for job in jobs),
             seconds=self.final_at - self.fault_at,
             said=self.row.expect.said in self.lab.airflow.logs(self.dag_id, self.run_id),
         )  # fmt: skip
@@ -278,6 +280,10 @@ class Case:
         at_once = most_at_once(jobs)
         if self.subject.where == LOCAL:
             return len(jobs), at_once, stops_of_local_jobs(self.lab.local_jobs, self.run_id)
+        if self.subject.where == KUBERNETES:
+            assert self.lab.kubernetes is not None
+            known = self.lab.kubernetes
+            return max(len(jobs), known.created(self.run_id)), at_once, known.stops(self.run_id)
         assert self.lab.remote is not None
         record, run_id = self.lab.remote.record(), self.run_id
         started = max(len(jobs), len(record.created(run_id=run_id)))

@@ -195,11 +195,12 @@ def airflow_api_shortly_unreachable(cases: Sequence[Case]) -> None:
 
 def backend_unreachable(cases: Sequence[Case], seconds: float = OUTAGE_SECONDS) -> None:
     """The job server cannot be reached for a minute; the jobs end meanwhile."""
-    gate = cases[0].lab.backend_gate
-    assert gate is not None
-    gate.shut()
+    gates = cases[0].lab.backend_gates
+    for gate in gates:
+        gate.shut()
     _thaw_then_end_within(cases, seconds)
-    gate.open()
+    for gate in gates:
+        gate.open()
 
 
 def backend_shortly_unreachable(cases: Sequence[Case]) -> None:

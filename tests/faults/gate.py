@@ -11,13 +11,15 @@ from demo.standalone import free_port
 
 class Gate:
     """
-    Relays TCP connections to a port of this host, until it is shut.
+    Relays TCP connections to a service, until it is shut.
 
     :param target: the port of the service behind it.
+    :param host: where that is.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, host: str = "127.0.0.1") -> None:
         self.target = target
+        self.host = host
         self.port = free_port()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -53,7 +55,7 @@ class Gate:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            far_reader, far_writer = await asyncio.open_connection(self.host, self.target)
         except OSError:
             writer.close()
             return

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from airflow_provider_mlx.testing.remote.control import RemoteServer
+from tests.cluster.cluster import Cluster
 from tests.e2e.harness import Environment
 from tests.greens import unclaimed
 
 from .airflow import Airflow
 from .case import Case
 from .gate import Gate
+from .kubernetes import CONN_ID as KUBERNETES_CONN_ID
+from .kubernetes import KubernetesJobs
 from .lab_folders import CONN_ID, DEPLOYMENT
 from .points import Points
 from .records import Record
@@ -30,12 +34,13 @@ class Lab:
 
     :param folder: everything that is written lies in it.
     :param tree: a checkout whose package is used instead of the installed one.
+    :param cluster: a Kubernetes whose nodes see this host's folders.
     :param world: the kind of Airflow.
     """
 
     def __init__(
         self, folder: Path, *, environment: Environment, tree: Path | None = None, with_remote: bool = False,
-        world: World = ORDINARY,
+        cluster: Cluster | None = None, world: World = ORDINARY,
     ) -> None:  # fmt: skip
         environment.check()
         self.folder = folder
@@ -47,7 +52,8 @@ class Lab:
         self.world = world
         self._at_end: list[Callable[[], object]] = []
         self.remote = RemoteServer(folder / "remote") if with_remote else None
-        self.backend_gate = Gate(self.remote.port) if self.remote else None
+        self.kubernetes = KubernetesJobs(cluster, folder) if cluster else None
+        self._remote_gate = Gate(self.remote.port) if self.remote else None
         self.points = Points(folder / "points")
         self.record = Record(folder / "record.jsonl")
         self._environment = environment
@@ -56,7 +62,7 @@ class Lab:
             "MLX_FAULT_POINTS": str(self.points.folder),
             "AIRFLOW__MLX__STACKS_FILES": str(self._write_stacks([])),
             "AIRFLOW__MLX__LOCAL_ROOT": str(folder / "local"),
-            **self._connection(),
+            **self._connections(),
         }
         self.airflow = self._airflow("airflow", DEPLOYMENT)
 
@@ -85,8 +91,8 @@ class Lab:
 
     def mend(self) -> None:
         """After a fault that broke in the middle: what it took away from everybody is there again."""
-        if self.backend_gate is not None:
-            self.backend_gate.open()
+        for gate in self.backend_gates:
+            gate.open()
         self.airflow.mend()
 
     def at_end(self, act: Callable[[], object]) -> None:
@@ -115,25 +121,34 @@ class Lab:
         self.record.close()
         while self._at_end:
             self._at_end.pop()()
-        if self.remote is not None and self.backend_gate is not None:
-            self.backend_gate.close()
+        if self.remote is not None and self._remote_gate is not None:
+            self._remote_gate.close()
             self.remote.close()
+        if self.kubernetes is not None:
+            self.kubernetes.close()
 
-    def _connection(self) -> dict[str, str]:
-        """The job server, through the gate."""
-        if self.remote is None or self.backend_gate is None:
-            return {}
-        return {
-            self.world.connection_variable(CONN_ID): json.dumps(
-                self.remote.connection() | {"port": self.backend_gate.port}
-            )
-        }
+    @property
+    def backend_gates(self) -> list[Gate]:
+        """The gates before the systems that run jobs."""
+        found = [self._remote_gate, self.kubernetes.gate if self.kubernetes else None]
+        return [gate for gate in found if gate is not None]
+
+    def _connections(self) -> dict[str, str]:
+        """The systems that run jobs, through their gates."""
+        found: dict[str, Any] = {}
+        if self.remote is not None and self._remote_gate is not None:
+            found[CONN_ID] = self.remote.connection() | {"port": self._remote_gate.port}
+        if self.kubernetes is not None:
+            found[KUBERNETES_CONN_ID] = self.kubernetes.connection()
+        return {self.world.connection_variable(name): json.dumps(value) for name, value in found.items()}
 
     def _write_stacks(self, on_small_disks: Iterable[Case]) -> Path:
         """JSON is YAML. A case on a disk of its own has a stack of its own, with the DAG's name."""
-        kinds: dict[str, dict[str, str]] = {"local": {"backend": "local"}, "default": {"backend": "local"}}
+        kinds: dict[str, dict[str, Any]] = {"local": {"backend": "local"}, "default": {"backend": "local"}}
         if self.remote is not None:
             kinds["remote"] = {"backend": "fake-remote", "conn_id": CONN_ID}
+        if self.kubernetes is not None:
+            kinds["kubernetes"] = self.kubernetes.target()
         targets = {
             name + suffix: {**kind, "max_runtime": limit}
             for name, kind in kinds.items()

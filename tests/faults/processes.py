@@ -34,6 +34,28 @@ def find(pid: int) -> Process | None:
     return None if fields is None or fields[0] in "ZX" else Process(pid, fields[19])
 
 
+def find_inside(host: str, pid: int) -> Process | None:
+    """The process of this machine that has a pid in the pod of a name: a child's namespaces are seen from outside."""
+    wanted = f"HOSTNAME={host}".encode()
+    for entry in Path("/proc").iterdir():
+        try:
+            if (
+                entry.name.isdigit()
+                and _own_pid(entry) == pid
+                and wanted in (entry / "environ").read_bytes().split(bytes(1))
+            ):
+                return find(int(entry.name))
+        except OSError:
+            continue
+    return None
+
+
+def _own_pid(entry: Path) -> int:
+    """The pid that a process has in the innermost namespace; source: proc(5), ``NSpid``."""
+    found = (line for line in (entry / "status").read_text().splitlines() if line.startswith("NSpid:"))
+    return int(next(found, "0").split()[-1])
+
+
 def parent(pid: int) -> int:
     """Its parent's pid; 0 if it is gone."""
     fields = _stat(pid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from tests.e2e.harness import attempts
 
-from .processes import Process, find
+from .processes import Process, find, find_inside
 
 
 @dataclass
@@ -21,6 +22,8 @@ class Job:
     """
     One process of a step's code.
 
+    :param pid: as it sees it itself: a pod has its own numbers.
+    :param host: its host's name, or its pod's.
     :param begun: seconds since the epoch.
     :param over: when it was seen to be over, or said so; ``None`` while it lives.
     :param ended: it came to the end of its code.
@@ -28,11 +31,17 @@ class Job:
 
     run_id: str
     pid: int
+    host: str
     marker: str
     begun: float
     process: Process | None
     over: float | None = None
     ended: bool = False
+
+    @property
+    def id(self) -> tuple[str, int]:
+        """What tells it from all other jobs of its run."""
+        return self.host, self.pid
 
     def alive(self) -> bool:
         """Whether its process still runs."""
@@ -82,12 +91,14 @@ class Record:
                     job.over = time.time()
 
     def _note(self, line: dict[str, Any]) -> None:
+        host = line.get("host", socket.gethostname())
         if line["event"] == "started":
-            process = find(line["pid"])
-            self._jobs.append(Job(line["run"], line["pid"], line["marker"], line["at"], process))
+            inside = host != socket.gethostname()
+            process = find_inside(host, line["pid"]) if inside else find(line["pid"])
+            self._jobs.append(Job(line["run"], line["pid"], host, line["marker"], line["at"], process))
             return
         for job in self._jobs:
-            if job.run_id == line["run"] and job.pid == line["pid"]:
+            if job.run_id == line["run"] and job.id == (host, line["pid"]):
                 job.over, job.ended = line["at"], line["event"] == "ended"
 
 

@@ -7,16 +7,18 @@ Prints a Markdown table; the exit status is 1 if any row is wrong.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.cluster import Cluster, running_cluster
 from tests.e2e.harness import Environment
 
 from .case import Case
@@ -24,7 +26,7 @@ from .judge import judge
 from .lab import Lab
 from .records import read_ledger
 from .rows import ROWS, Row
-from .subjects import REMOTE, SUBJECTS, Subject
+from .subjects import KUBERNETES, REMOTE, SUBJECTS, Subject
 from .table import Outcome, append, markdown
 
 LOG_LINES = 60
@@ -161,6 +163,16 @@ def run_lab(lab: Lab, rows: Sequence[Row], subjects: Sequence[Subject], tell: Te
     return outcomes
 
 
+@contextlib.contextmanager
+def wanted_cluster() -> Iterator[Cluster]:
+    """The cluster that ``MLX_TEST_KUBECONFIG`` names, or one that lasts as long as the block."""
+    if kubeconfig := os.environ.get("MLX_TEST_KUBECONFIG"):
+        yield Cluster(Path(kubeconfig))
+        return
+    with running_cluster() as cluster:
+        yield cluster
+
+
 def choose(words: str, *, quick: bool) -> list[Row]:
     """Rows whose name holds one of the words, separated by commas; all without any."""
     wanted = [word.strip() for word in words.split(",") if word.strip()]
@@ -186,7 +198,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(row.name for row in rows))
         return 0
     subjects = [SUBJECTS[name] for name in given.subjects.split(",")]
-    with tempfile.TemporaryDirectory(prefix="mlx-faults-", ignore_cleanup_errors=True) as scratch:
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlx-faults-", ignore_cleanup_errors=True))
+        on_kubernetes = any(subject.where == KUBERNETES for subject in subjects)
+        cluster = stack.enter_context(wanted_cluster()) if on_kubernetes else None
         labs: list[Lab] = []
 
         def end(*_: object) -> None:
@@ -210,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             labs.append(Lab(
                 (given.keep or Path(scratch)) / world.name,
                 environment=Environment(given.environment), tree=given.tree,
-                with_remote=any(subject.where == REMOTE for subject in subjects), world=world,
+                with_remote=any(subject.where == REMOTE for subject in subjects), cluster=cluster, world=world,
             ))  # fmt: skip
             outcomes += run_lab(labs[-1], here, subjects, tell, at_once=given.at_once)
     order = {row.name: number for number, row in enumerate(rows)}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-LOCAL, REMOTE = "local", "remote"
+LOCAL, REMOTE, KUBERNETES = "local", "remote", "kubernetes"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ SUBJECTS: Final = {
         Subject("mlx-local", LOCAL, task={"target": "local"}),
         Subject("mlx-remote-sync", REMOTE, task={"target": "remote", "deferrable": False}),
         Subject("mlx-remote-deferred", REMOTE, deferred=True, task={"target": "remote", "deferrable": True}),
+        Subject("mlx-kubernetes-sync", KUBERNETES, task={"target": "kubernetes", "deferrable": False}),
+        Subject(
+            "mlx-kubernetes-deferred", KUBERNETES, deferred=True, task={"target": "kubernetes", "deferrable": True}
+        ),
     )
 }
 

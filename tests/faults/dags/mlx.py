@@ -27,10 +27,12 @@ def build() -> None:
     ) -> dict[str, Any]:
         import json
         import os
+        import socket
         import time
 
         def note(event: str) -> None:
             facts = {"event": event, "run": run_id, "pid": os.getpid(), "at": time.time(), "marker": MARKER}
+            facts["host"] = socket.gethostname()
             with open(f"{folder}/record.jsonl", "ab", buffering=0) as record:
                 record.write((json.dumps(facts) + "\n").encode())
 
@@ -45,7 +47,7 @@ def build() -> None:
             note("failed")
             raise ConnectionError("the first try fails")
         note("ended")
-        return {"marker": MARKER, "pid": os.getpid()}
+        return {"marker": MARKER, "pid": os.getpid(), "host": socket.gethostname()}
 
     step(**ARGUMENTS)
 

@@ -86,10 +86,10 @@ class PeerLab(Lab):
     def __init__(self, folder: Path, *, environment: Environment) -> None:
         super().__init__(folder, environment=environment)
         self.remote = SageMaker(folder / "sagemaker")
-        self.backend_gate = Gate(self.remote.port)
+        self.backend_gates = [Gate(self.remote.port)]
         connection = {
             "conn_type": "aws", "login": "nobody", "password": "nothing",
-            "extra": {"region_name": "us-east-1", "endpoint_url": f"http://127.0.0.1:{self.backend_gate.port}"},
+            "extra": {"region_name": "us-east-1", "endpoint_url": f"http://127.0.0.1:{self.backend_gates[0].port}"},
         }  # fmt: skip
         self.airflow.env |= {
             f"AIRFLOW_CONN_{CONN_ID.upper()}": json.dumps(connection),
