@@ -150,6 +150,15 @@ class JobObserver(abc.ABC):
         :raises BackendUnavailable: no definite answer.
         """
 
+    def follow(self, handle: JobHandle, cursor: str) -> LogChunk | None:
+        """
+        Lines of a running job's log since ``cursor`` that are at hand; ``None``: ask the backend's ``read_log``.
+
+        For backends where a question per job is dear. It is called on the triggerer's event loop, beside ``observe``:
+        it returns at once. What it does not bring is read when the job is over.
+        """
+        return None
+
     def close(self) -> None:
         """Free what it holds open."""
         return
@@ -291,6 +300,13 @@ class Backend(abc.ABC):
     def observer(self) -> JobObserver:
         """What sees all jobs of this connection in the triggerer."""
         return FindEach(self)
+
+    def observer_of(self, handle: JobHandle) -> JobObserver | None:
+        """
+        For a worker that watches one job: what waits for its changes by itself; ``None``: ``find`` is asked again and
+        again.
+        """
+        return None
 
     def watch_scope(self) -> Mapping[str, Any]:
         """What, besides the connection, tells two watchers apart: the namespace, the region, the server; plain JSON."""

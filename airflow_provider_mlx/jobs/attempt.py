@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from airflow_provider_mlx.backends.base import Backend, JobHandle, JobStatus, State
+from airflow_provider_mlx.backends.base import Backend, JobHandle, JobObserver, JobStatus, LogChunk, State
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, MlxError, first_line
 
 from .decision import Limits, Watch
@@ -35,6 +35,7 @@ class ActiveAttempt:
     cursor: str = ""
     stop_reason: Watch | None = None
     running_since: datetime | None = None
+    _observer: JobObserver | None = None
 
     def note(self, status: JobStatus, now: datetime) -> None:
         """Remember since when the job runs, for the step's deadline; what cannot be noted now is noted next time."""
@@ -62,12 +63,34 @@ class ActiveAttempt:
         check_request(found.request_digest, self.record, str(self.ledger.identity))
         return found.status
 
+    def next_status(self, wait_seconds: float) -> JobStatus | None:
+        """
+        The job's status as soon as it changes, or after the wait; ``None``: this backend is asked by :meth:`status`.
+
+        An end is asked for by :meth:`status` too: it is the word that counts.
+        """
+        if self._observer is None:
+            self._observer = self.backend.observer_of(self.handle)
+        if self._observer is None:
+            return None
+        try:
+            seen = self._observer.observe((self.handle,), wait_seconds)[self.handle.name]
+        except BackendUnavailable as error:
+            return JobStatus(State.UNKNOWN, first_line(error))
+        return self.status() if seen.state.finished or seen.state is State.ABSENT else seen
+
+    def close(self) -> None:
+        """Free what is held open for this attempt."""
+        self.log.close()
+        if self._observer is not None:
+            self._observer.close()
+
     def show_log(self, say: Callable[[str], None], *, to_its_end: bool) -> None:
         """Pass on what the job has printed since the last look; what cannot be read now may be read next time."""
         chunks = 0
         while to_its_end or chunks < _CHUNKS_AT_ONCE:
             try:
-                chunk = self.backend.read_log(self.handle, self.cursor)
+                chunk = self._next_lines(to_its_end=to_its_end)
             except BackendUnavailable as error:
                 if to_its_end:
                     say(f"the end of the job's log cannot be read: {error}")
@@ -77,6 +100,11 @@ class ActiveAttempt:
                 return
             self.cursor = chunk.cursor
             chunks += 1
+
+    def _next_lines(self, *, to_its_end: bool) -> LogChunk:
+        """Followed lines while the job runs, where its observer follows it; its log itself at the end."""
+        followed = None if to_its_end or self._observer is None else self._observer.follow(self.handle, self.cursor)
+        return self.backend.read_log(self.handle, self.cursor) if followed is None else followed
 
     def keep_log(self, say: Callable[[str], None]) -> None:
         """Put the whole log beside the result; of a job whose log is gone, what an earlier try has kept stays."""

@@ -48,7 +48,7 @@ class CurrentTry:
     def close(self) -> None:
         """Free what the active attempt holds open here."""
         if self.active is not None:
-            self.active.log.close()
+            self.active.close()
 
     def say(self, text: str) -> None:
         """One line of ours in the task's log."""

@@ -26,6 +26,8 @@ from .submission import Plans, Submission
 
 FIRST_LOOK_SECONDS: Final = 0.05
 LONGEST_LOOK_SECONDS: Final = 2.0
+LONGEST_WAIT_SECONDS: Final = 1.0
+"""How long a backend may wait for a change: a worker that is asked to end has five seconds."""
 STOP_SECONDS: Final = 60.0
 """How long a worker whose step timed out waits for the job to stop before it says so."""
 STAY_SECONDS: Final = 6.0
@@ -119,8 +121,8 @@ class StepLife:
         pause, said = FIRST_LOOK_SECONDS, ""
         passed, stop_until = None, None
         leave_at = self._ports.now() + timedelta(seconds=STAY_SECONDS) if self._leaves(active) else None
+        status = active.status()
         while True:
-            status = active.status()
             if status.state is State.ACTIVE:
                 active.backend.tend(active.handle)
             active.show_log(self._ports.say, to_its_end=status.state.finished)
@@ -147,8 +149,16 @@ class StepLife:
                 )  # fmt: skip
                 self._ports.tell_ended(active, late)
                 raise late
-            self._ports.pause(pause)
+            status = self._next_status(active, pause)
             pause = min(pause * 1.3, LONGEST_LOOK_SECONDS)
+
+    def _next_status(self, active: ActiveAttempt, pause: float) -> JobStatus:
+        """After a pause, or as soon as something changes, where the backend can wait for that."""
+        status = active.next_status(min(pause, LONGEST_WAIT_SECONDS))
+        if status is not None and status.state is not State.UNKNOWN:
+            return status
+        self._ports.pause(pause)
+        return active.status() if status is None else status
 
     def _leaves(self, active: ActiveAttempt) -> bool:
         return self._may_leave and active.backend.defers

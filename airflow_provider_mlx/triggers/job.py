@@ -209,7 +209,7 @@ class _Watch:
     async def _show_log(self, watcher: Watcher) -> None:
         handle, cursor = self._order.handle, self._cursor
         try:
-            chunk = await watcher.read(lambda backend: backend.read_log(handle, cursor))
+            chunk = await watcher.read_log(handle, cursor)
         except MlxError:  # what cannot be read now may be read next time, and a worker reads it all at the end
             return
         for number, line in enumerate(chunk.lines, start=1):

@@ -20,7 +20,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_provider_mlx.backends.base import Backend, ConnectionRefused, JobHandle, JobObserver, JobStatus, State
+from airflow_provider_mlx.backends.base import (
+    Backend,
+    ConnectionRefused,
+    JobHandle,
+    JobObserver,
+    JobStatus,
+    LogChunk,
+    State,
+)
 from airflow_provider_mlx.exceptions import BackendUnavailable, first_line
 
 log = logging.getLogger(__name__)
@@ -136,6 +144,19 @@ class Watcher:
         if reader is None:
             raise BackendUnavailable("the backend is not connected yet")
         return await asyncio.get_running_loop().run_in_executor(self._reading, act, reader)
+
+    async def read_log(self, handle: JobHandle, cursor: str) -> LogChunk:
+        """
+        The next lines of a job's log.
+
+        :raises BackendUnavailable: there is no connection yet, or no answer.
+        """
+        observer = self._observer
+        followed = observer.follow(handle, cursor) if observer is not None else None
+        if followed is not None:
+            return followed
+        chunk: LogChunk = await self.read(lambda backend: backend.read_log(handle, cursor))
+        return chunk
 
     def close(self) -> None:
         """Let the threads end."""

@@ -224,6 +224,14 @@ class KubernetesBackend(Backend):
         backend = type(self)(self.settings, self.conn_id, read_connection=self.read_connection)
         return KubernetesObserver(backend.client, self._job_kind, backend.name, self.settings.namespace)
 
+    def observer_of(self, handle: JobHandle) -> JobObserver:
+        """The same for one job alone."""
+        from .observer import KubernetesObserver
+
+        backend = type(self)(self.settings, self.conn_id, read_connection=self.read_connection)
+        namespace = (handle.location or {}).get("namespace") or self.settings.namespace
+        return KubernetesObserver(backend.client, self._job_kind, backend.name, namespace, job=handle.name)
+
     def watch_scope(self) -> Mapping[str, Any]:
         """A namespace: one watch sees all our jobs in it."""
         return {"namespace": self.settings.namespace}

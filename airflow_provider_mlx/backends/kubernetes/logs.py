@@ -17,6 +17,7 @@ What the kubelet does (1.36, ``k8s.io/cri-client/pkg/logs``):
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -25,6 +26,8 @@ from airflow_provider_mlx.backends.base import LogChunk
 
 _MARGIN: Final = timedelta(seconds=1)
 """Lines out of order across a second's end would else be missed."""
+_SECOND: Final = 10**9
+_COUNTED_TIMES: Final = 10_000
 
 _STAMP: Final = re.compile(
     rb"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})(?: |$)"
@@ -83,8 +86,12 @@ def after_cursor(answer: bytes, cursor: str, *, over: bool = False) -> LogChunk:
         return LogChunk((), cursor)
     last = new[-1].time
     same = sum(1 for line in lines if line.time == last)
-    second = datetime.fromtimestamp(last // 10**9, UTC)
-    return LogChunk(tuple(line.text for line in new), f"{second:%Y-%m-%dT%H:%M:%S}.{last % 10**9:09}Z,{same}")
+    return LogChunk(tuple(line.text for line in new), _cursor(last, same))
+
+
+def _cursor(time: int, taken: int) -> str:
+    second = datetime.fromtimestamp(time // 10**9, UTC)
+    return f"{second:%Y-%m-%dT%H:%M:%S}.{time % 10**9:09}Z,{taken}"
 
 
 def _after(lines: list[Line], cursor: str) -> list[Line]:
@@ -124,3 +131,40 @@ def _position(cursor: str) -> tuple[int, int]:
     if time is None or not taken.isdecimal():
         raise ValueError(f"{cursor!r} is no place in a log")
     return time, max(1, int(taken))
+
+
+class LineByLine:
+    """
+    The same for lines that come one after another, as of a log that is followed.
+
+    :param cursor: after which lines are new.
+    """
+
+    def __init__(self, cursor: str) -> None:
+        self._looking_for = _position(cursor) if cursor else None
+        self._held: list[tuple[Line, int]] = []
+        self._counts: Counter[int] = Counter()
+        self.cursor = cursor
+        """After the last line that was given."""
+
+    def take(self, raw: bytes) -> list[str]:
+        """The lines that are known to be new now that this one has come."""
+        line = _line(raw)
+        if line is None:
+            return []
+        if len(self._counts) > _COUNTED_TIMES:
+            self._counts = Counter({time: count for time, count in self._counts.items() if time >= line.time - _SECOND})
+        self._counts[line.time] += 1
+        self._held.append((line, self._counts[line.time]))
+        if self._looking_for is None or line.time > self._looking_for[0] + _SECOND:
+            # What was taken last is found, or is not there any more: what is not older than it is new.
+            oldest = self._looking_for[0] if self._looking_for else 0
+            held, self._held, self._looking_for = self._held, [], None
+            return [self._give(one, number) for one, number in held if one.time >= oldest]
+        if (line.time, self._counts[line.time]) == self._looking_for:
+            self._looking_for, self._held = None, []
+        return []
+
+    def _give(self, line: Line, number: int) -> str:
+        self.cursor = _cursor(line.time, number)
+        return line.text

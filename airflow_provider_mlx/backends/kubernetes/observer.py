@@ -13,14 +13,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from airflow_provider_mlx.backends.base import JobHandle, JobObserver, JobStatus, State
+from airflow_provider_mlx.backends.base import JobHandle, JobObserver, JobStatus, LogChunk, State
 from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError
 
 from .client import KubernetesClient
+from .followers import Followers
 from .kinds import JobKind
 from .looking import NEXT_QUESTION_SECONDS, Looking
-from .names import SELECTOR
+from .names import JOB, SELECTOR
 from .paths import collection_path
+from .pod_log import PodLog
 from .status import has_ended
 from .watching import Watched
 
@@ -28,9 +30,13 @@ SYNC_SECONDS: Final = 30.0
 
 
 class KubernetesObserver(JobObserver):
-    """Keeps the namespace's jobs and pods in memory, pruned to what a status is made of."""
+    """
+    Keeps the namespace's jobs and pods in memory, pruned to what a status is made of.
 
-    def __init__(self, client: KubernetesClient, kind: JobKind, backend: str, namespace: str) -> None:
+    :param job: the name of the only job that is of interest.
+    """
+
+    def __init__(self, client: KubernetesClient, kind: JobKind, backend: str, namespace: str, *, job: str = "") -> None:
         self._client = client
         self._kind = kind
         self._looking = Looking(client, kind, backend, namespace)
@@ -39,14 +45,18 @@ class KubernetesObserver(JobObserver):
         pods = collection_path("v1", "pods", namespace)
         # Pods of a runtime of the cluster's do not carry our labels.
         ours = kind.pods_label if kind.makes_jobs else SELECTOR
-        self._jobs = Watched(client, jobs, SELECTOR, self._news, prune=lambda job: _job(job, kind))
+        ours, these = (f"{kind.pods_label}={job}", f"{JOB}={job}") if job else (ours, SELECTOR)
+        self._jobs = Watched(client, jobs, these, self._news, prune=lambda job: _job(job, kind))
         self._pods = Watched(client, pods, ours, self._news, prune=_pod, by_label=kind.pods_label)
         self._known: dict[str, tuple[Any, JobStatus, float]] = {}
+        self._followers = Followers(PodLog(client, kind), namespace)
 
     def observe(self, jobs: Sequence[JobHandle], wait_seconds: float) -> Mapping[str, JobStatus]:
         """The statuses, at once if anything has changed, else after the wait."""
         until = time.monotonic() + wait_seconds
         before = {job.name: self._known[job.name][1] for job in jobs if job.name in self._known}
+        self._followers.retain({job.name for job in jobs})
+        self._looking.retain([job.name for job in jobs])
         self._jobs.start()
         self._pods.start()
         with self._news:
@@ -67,8 +77,16 @@ class KubernetesObserver(JobObserver):
                 self._jobs.check()
                 self._pods.check()
 
+    def follow(self, handle: JobHandle, cursor: str) -> LogChunk | None:
+        """What was printed by a job whose log is followed; only those that run are."""
+        known = self._known.get(handle.name)
+        if known is None or not known[1].running or known[1].state.finished:
+            return LogChunk((), cursor)
+        return self._followers.take(handle.name, cursor)
+
     def close(self) -> None:
-        """End both watches."""
+        """End both watches, and the followers."""
+        self._followers.close()
         self._jobs.stop()
         self._pods.stop()
         self._client.close()

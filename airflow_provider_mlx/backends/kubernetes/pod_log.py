@@ -7,7 +7,7 @@ from typing import Any, Final
 from airflow_provider_mlx.backends.base import LogChunk
 from airflow_provider_mlx.exceptions import BackendUnavailable
 
-from .client import KubernetesClient, Refused
+from .client import KubernetesClient, Lines, Refused
 from .kinds import JobKind, main_container, rank_of
 from .logs import after_cursor, since_time
 from .paths import collection_path
@@ -24,6 +24,7 @@ class PodLog:
         self._client = client
         self._kind = kind
         self._places: dict[str, tuple[str, str]] = {}
+        self._followed: dict[str, Lines] = {}
 
     def read(self, namespace: str, job: str, cursor: str) -> LogChunk:
         """
@@ -45,6 +46,33 @@ class PodLog:
             if refused.code not in (400, 404):
                 raise BackendUnavailable(f"the log of {pod} cannot be read: {refused.message}") from None
             return LogChunk((), cursor)
+
+    def follow(self, namespace: str, job: str, cursor: str, *, quiet_seconds: float) -> Lines | None:
+        """
+        The lines from a little before a cursor on, until the container ends; ``None``: there is no pod yet.
+
+        :param quiet_seconds: a connection without a line for so long is given up.
+        """
+        place = self._place(namespace, job)
+        if place is None:
+            return None
+        pod, container = place
+        asked: dict[str, Any] = {"container": container, "timestamps": "true", "follow": "true"}
+        if since := since_time(cursor):
+            asked["sinceTime"] = since
+        path = f"{collection_path('v1', 'pods', namespace)}/{pod}/log"
+        self._followed[job] = lines = self._client.lines(path, read_seconds=quiet_seconds, **asked)
+        return lines
+
+    def end(self, job: str) -> None:
+        """Have whoever follows a job's log come to an end."""
+        if (lines := self._followed.pop(job, None)) is not None:
+            lines.end()
+
+    def is_over(self, namespace: str, job: str) -> bool:
+        """Whether nothing will be added to a job's log: its container has ended, or is gone."""
+        place = self._place(namespace, job)
+        return place is None or self._has_ended(f"{collection_path('v1', 'pods', namespace)}/{place[0]}", place[1])
 
     def _read(self, pod: str, asked: dict[str, Any], cursor: str) -> LogChunk:
         """A larger piece where one holds nothing new: a cursor's second may have more lines than a piece."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_mlx.backends.kubernetes.logs import after_cursor, parse_lines, since_time
+from airflow_provider_mlx.backends.kubernetes.logs import LineByLine, after_cursor, parse_lines, since_time
 
 DAY = "2026-11-25T10:00:"
 
@@ -137,3 +137,22 @@ def test_the_end_of_a_container_that_ended_within_a_line_is_not_lost(lines, cut)
     head = after_cursor(whole[:cut], "")
     rest = after_cursor(serve(lines, head.cursor, len(whole) - 1), head.cursor, over=True)
     assert [*head.lines, *rest.lines] == [text for _, text in lines]
+
+
+@given(lines=logs(), cut=st.integers(0, 1_500), again=st.integers(0, 25))
+def test_followed_from_any_cursor_every_line_arrives_once_and_in_order(lines, cut, again):
+    cursor, taken = "", []
+    head = after_cursor(serve(lines, "", cut), "")
+    taken, cursor = [*head.lines], head.cursor
+    for upto in (again, len(lines)):  # the connection breaks in between
+        following = LineByLine(cursor)
+        for raw in serve(lines[: max(upto, len(taken))], cursor, 10**9).split(b"\n")[:-1]:
+            taken += following.take(raw)
+        cursor = following.cursor
+    assert taken == [text for _, text in lines]
+
+
+def test_a_followed_log_that_was_rotated_begins_with_what_is_not_older():
+    following = LineByLine(f"{DAY}02.000000000Z,2")
+    raw = [f"{DAY}02.000000000Z c", f"{DAY}02.500000000Z d", f"{DAY}04.000000000Z e"]
+    assert [following.take(one.encode()) for one in raw] == [[], [], ["c", "d", "e"]]
