@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check unit contract codecs cluster cluster-test e2e faults test-matrix docs bench requirements clean
+.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test e2e faults test-matrix docs bench requirements clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -21,7 +21,7 @@ demo: $(BUILD)/demo/.ready ## Run the demo DAG on a real Airflow (UI=1 leaves Ai
 
 setup: .venv/.ready ## Make the environment from pinned versions
 
-test: unit contract codecs cluster-test e2e ## Run everything that must pass, real parts included
+test: unit contract codecs distributed cluster-test e2e ## Run everything that must pass, real parts included
 
 unit: .venv/.ready ## Run the pure and fast half
 	$(BIN)/pytest tests/unit tests/docs tests/security -n 2
@@ -34,6 +34,9 @@ codecs: .venv/.ready $(FRAMEWORKS:%=$(BUILD)/%/.ready) ## Run every codec on eve
 	for group in $(FRAMEWORKS); do \
 	  $(BUILD)/$$group/bin/python -m pytest tests/codecs/contract tests/codecs/hostile/test_$$group.py --group $$group -n 2 && \
 	  $(BIN)/pytest tests/codecs/journeys --group $$group -n 2 || exit 1; done
+
+distributed: .venv/.ready $(BUILD)/torch/.ready ## Run steps of several ranks with the real PyTorch and its launcher
+	$(BIN)/pytest tests/distributed -n 2
 
 cluster: .venv/.ready ## Build the tests' Kubernetes outside the repository (root; 15 CPU minutes the first time, then none)
 	$(BIN)/python -m tests.cluster build

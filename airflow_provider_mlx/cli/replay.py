@@ -19,6 +19,7 @@ from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, MlxError, Problem, ResultMissing, first_line
 from airflow_provider_mlx.jobs.ledger import AttemptLedger, Ledger
 from airflow_provider_mlx.operators.payloads import requirement_lines
+from airflow_provider_mlx.runtime.member import is_gang
 from airflow_provider_mlx.runtime.uris import is_within, join
 from airflow_provider_mlx.step.bundle import step_bundle
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity, path_segment
@@ -28,7 +29,7 @@ from .output import Answer, logs_on_stderr
 from .places import Place, Scene, places, read_connection, scene_of, with_work_dir
 from .plan import task_of
 from .recorded import Recorded, check_replayable, confirmation, is_private, read_recorded
-from .replay_context import Folders, artifacts_of, inputs_to_bring, replayed_context
+from .replay_context import Folders, artifacts_of, inputs_to_bring, replayed_context, variables_of_rank_0
 from .replay_report import has_artifacts, report
 from .replay_run import Staged, dag_file_of, debuggable, environment, run_staged
 
@@ -102,7 +103,8 @@ def _prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Recorded, Sta
         store.download(item.uri, item.path)  # its digest is checked where it is read, by the runtime
     staged = Staged(
         folders=folders, bundle=code.bundle, context=context, python=arguments.python or sys.executable,
-        env=environment(_target_env(scene, recorded) | dict(code.env or {})), debug=arguments.debug,
+        env=environment(_target_env(scene, recorded) | dict(code.env or {}) | variables_of_rank_0(recorded)),
+        debug=arguments.debug,
         dag_file=dag_file_of(scene.root, context["payload"], code.bundle),
     )  # fmt: skip
     number = recorded.record.attempt
@@ -286,6 +288,8 @@ def _notes(recorded: Recorded, arguments: argparse.Namespace) -> list[str]:
     secrets = sorted(recorded.record.request.get("secrets") or {})
     if secrets and isinstance(secrets, list):
         notes.append(f"secrets are not recorded: the step sees {', '.join(secrets)} as they are in this terminal")
+    if is_gang(recorded.context):
+        notes.append("the step ran as several ranks: here it is the only one, rank 0 of 1")
     ran_on = (recorded.outcome or {}).get("environment", {}).get("python")
     if ran_on and not arguments.python and ran_on.split(".")[:2] != list(map(str, sys.version_info[:2])):
         notes.append(f"it ran on Python {ran_on}, this is {sys.version.split()[0]}; `--python PATH` names another one")

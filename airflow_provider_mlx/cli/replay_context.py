@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_mlx.exceptions import ArtifactError
+from airflow_provider_mlx.runtime.member import is_gang
+from airflow_provider_mlx.runtime.protocol import NO_LAUNCHER
+from airflow_provider_mlx.runtime.ranks import MASTER_PORT, Place, environment_of
 from airflow_provider_mlx.runtime.uris import is_within, join, split_uri
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.runtime.wire import decode, references
@@ -70,8 +73,15 @@ def replayed_context(
         "checkpoint_uri": (folders.work / "checkpoints").as_uri(),
         "store": {"mounts": mounts(recorded.root, root, folders), "allowed": [recorded.root, *allowed]},
         "environment": environment,
+        "nodes": 1,
+        "launcher": NO_LAUNCHER,
         "heartbeat_seconds": 3600.0,
     }
+
+
+def variables_of_rank_0(recorded: Recorded) -> dict[str, str]:
+    """What the step finds in its environment where it ran as several ranks: it is the only one now."""
+    return environment_of(Place(1, 0, "127.0.0.1", MASTER_PORT)) if is_gang(recorded.context) else {}
 
 
 def mounts(recorded_root: str, root: str, folders: Folders) -> list[dict[str, str]]:

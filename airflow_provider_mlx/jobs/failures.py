@@ -9,7 +9,7 @@ from typing import Any, Final
 from airflow_provider_mlx import exceptions
 from airflow_provider_mlx.backends.base import JobStatus, State
 from airflow_provider_mlx.exceptions import Disposition, MlxError
-from airflow_provider_mlx.runtime.protocol import EXIT_TAMPERED
+from airflow_provider_mlx.runtime.protocol import EXIT_TAMPERED, PEER, STOP
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
 from .decision import Watch
@@ -78,14 +78,22 @@ def explain(
 
     :param replay: the command that runs the attempt again elsewhere.
 
-    The job's own word comes first, but for two cases in which it can only know that it was told to stop: we stopped
-    it at its deadline, or the backend says that it took the job away.
+    The job's own word comes first, but for three cases in which it knows no more than that something happened to it:
+    we stopped it at its deadline; it was told to stop, and the backend says that it took the job away; or its ranks
+    have lost one another, and the backend says why.
     """
-    backend_says = REASONS.get(status.failure or "")
-    taken = backend_says is not None and backend_says.disposition is Disposition.NEXT_ATTEMPT
-    if error is not None and stop_reason is None and not (taken and error.get("reason") == "JobCancelled"):
+    if error is not None and stop_reason is None and not _backend_knows_better(error, status):
         return from_error(error, job=job, attempt=attempt, url=url, replay=replay)
     return from_status(status, job=job, attempt=attempt, url=url, log_tail=log_tail, stop_reason=stop_reason)
+
+
+def _backend_knows_better(error: Mapping[str, Any], status: JobStatus) -> bool:
+    backend_says = REASONS.get(status.failure or "")
+    if backend_says is None:
+        return False
+    taken = backend_says.disposition is Disposition.NEXT_ATTEMPT
+    stopped = error.get("reason") == "JobCancelled" or error.get("follows") == STOP
+    return (taken and stopped) or error.get("follows") == PEER
 
 
 def from_error(error: Mapping[str, Any], *, job: str, attempt: int, url: str | None, replay: str = "") -> MlxError:
@@ -95,6 +103,9 @@ def from_error(error: Mapping[str, Any], *, job: str, attempt: int, url: str | N
     said = ": ".join(part for part in (name, message) if part) or "it left no message"
     own_code = kind is exceptions.StepFailed and name != "StepFailed"  # else it is the runtime that refuses
     what = f"the step failed in its own code: {said}" if own_code else message or said
+    if error.get("node") is not None:
+        rank = "" if error.get("rank") is None else f"rank {error['rank']} on "
+        what = f"{rank}node {error['node']}: {what}"
     remedy = str(error.get("remedy") or "")
     if own_code and not remedy:
         remedy = f"{_OWN_CODE}; or replay it in your checkout: {replay}" if replay else _OWN_CODE

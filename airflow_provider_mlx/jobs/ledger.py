@@ -11,6 +11,7 @@ The ledger of one task instance in the artifact root: what was submitted, what c
         running.json      when somebody first saw the job run
         stop_requested    before any stop
         result.json | error.json   written by the job, once
+        errors/…          of each process that failed, where there are several or the job has started again
         outputs/…         written by the job
         lineage-start, lineage-end   which lineage events were sent
         claim-{try}       which try took the result
@@ -33,7 +34,15 @@ from typing import Any, Final
 from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import JobHandle
 from airflow_provider_mlx.exceptions import ResultMissing
-from airflow_provider_mlx.runtime.protocol import CONTEXT_FILE, ERROR_FILE, LOG_FILE, PROTOCOL, RESULT_FILE
+from airflow_provider_mlx.runtime.causes import first_cause
+from airflow_provider_mlx.runtime.protocol import (
+    CONTEXT_FILE,
+    ERROR_FILE,
+    ERRORS_FOLDER,
+    LOG_FILE,
+    PROTOCOL,
+    RESULT_FILE,
+)
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
@@ -209,8 +218,18 @@ class AttemptLedger:
         return self._checked(RESULT_FILE)
 
     def read_error(self) -> Mapping[str, Any] | None:
-        """``error.json``, or ``None``."""
-        return self._checked(ERROR_FILE)
+        """
+        Why the attempt failed, or ``None``.
+
+        Several processes may have said so, and a job that started again within the attempt, too: ``error.json`` is
+        what came first, and the names under ``errors/`` tell from which of them the others follow.
+        """
+        came_first = self._checked(ERROR_FILE)
+        if came_first is None:
+            return None
+        found = self._store.list(join(self.uri, ERRORS_FOLDER))
+        name = first_cause(facts.uri.rpartition("/")[2] for facts in found)
+        return came_first if name is None else self._checked(f"{ERRORS_FOLDER}/{name}") or came_first
 
     def has_outcome(self) -> bool:
         """Whether there is a result or an error, whoever wrote it."""

@@ -16,7 +16,7 @@ from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import Backend, TargetSettings, no_connections
 from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, Problem
-from airflow_provider_mlx.runtime.protocol import PROTOCOL, StepContext
+from airflow_provider_mlx.runtime.protocol import NO_LAUNCHER, PROTOCOL, StepContext
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.runtime.wire import decode, references
@@ -180,9 +180,12 @@ class Planner:
         """
         target = self.resolved.targets[target_index]
         backend = self._backend(target)
-        spec, context = self._spec(number, target, backend)
+        spec = self._spec(number, target)
         problems, warnings, resources = self._honoured(backend, spec, target)
         spec = replace(spec, resources=resources)
+        context = self._context(spec, target, backend)
+        if self.definition.payload is not None:
+            spec = replace(spec, context=_object(join(spec.outputs_uri, "context.json"), context))
         problems += (
             backend.problems(spec)
             + self._deployment(backend)
@@ -208,24 +211,20 @@ class Planner:
         assert isinstance(settings, TargetSettings)
         return kind(settings, target.conn_id, self.store, read_connection=self.read_connection)
 
-    def _spec(self, number: int, target: Target, backend: Backend) -> tuple[JobSpec, bytes]:
+    def _spec(self, number: int, target: Target) -> JobSpec:
         name, root = self.identity.job_name(number), self.resolved.artifacts.root
-        outputs_uri = join(root, self.identity.attempt_folder(number))
-        context = self._context(number, target, backend, outputs_uri)
         resources = Resources.from_wire(target.resources)
         limit = self._limit(target, resources)
-        python = self.definition.payload is not None
-        spec = JobSpec(
-            identity=self.identity, attempt=number, name=name, outputs_uri=outputs_uri,
+        return JobSpec(
+            identity=self.identity, attempt=number, name=name,
+            outputs_uri=join(root, self.identity.attempt_folder(number)),
             bundle=self._bundle_reference(root),
-            context=_object(join(outputs_uri, "context.json"), context) if python else None,
             inputs=tuple(ObjectReference(item.uri, item.sha256, item.size) for item in self.inputs),
             command=self.definition.command, image=target.image, python=target.python, resources=resources,
             env=target.env, secrets=self._secrets(target), tags=target.tags,
-            wheelhouse=target.wheelhouse or "",
+            wheelhouse=target.wheelhouse or "", install_client=self.resolved.install_client,
             native_limit_seconds=int((limit + NATIVE_MARGIN).total_seconds()) if limit else None,
         )  # fmt: skip
-        return spec, context
 
     def _bundle_reference(self, root: str) -> ObjectReference | None:
         if self.recorded_bundle is not None:
@@ -234,16 +233,21 @@ class Planner:
             return None
         return ObjectReference(join(root, "bundles", f"{self.bundle.sha256}.zip"), self.bundle.sha256, self.bundle.size)
 
-    def _context(self, number: int, target: Target, backend: Backend, outputs_uri: str) -> bytes:
+    def _context(self, spec: JobSpec, target: Target, backend: Backend) -> bytes:
+        """
+        What the job is told.
+
+        :param spec: with the resources that the backend honours.
+        """
         root = self.resolved.artifacts.root
-        view = backend.view(self.identity.job_name(number), root)
+        view = backend.view(spec.name, root)
         context: dict[str, Any] = {
             "protocol": PROTOCOL,
-            "nonce": self._nonce(number),
-            "step": self.identity.step(try_number=self.try_number, attempt=number),
+            "nonce": self._nonce(spec.attempt),
+            "step": self.identity.step(try_number=self.try_number, attempt=spec.attempt),
             "arguments": self.definition.arguments,
             "outputs": {
-                "uri": outputs_uri,
+                "uri": spec.outputs_uri,
                 "inline_bytes": self.options.inline_bytes,
                 "multiple": self.definition.multiple_outputs,
             },
@@ -262,6 +266,9 @@ class Planner:
                 "cache": view.environment_cache,
                 "wheelhouse": target.wheelhouse or "",
             },
+            "nodes": spec.resources.node_count,
+            "launcher": spec.resources.launcher or NO_LAUNCHER,
+            "secret_variables": sorted(spec.secrets),
             "heartbeat_seconds": self.options.heartbeat_seconds,
             "grace_seconds": 30.0,
         }

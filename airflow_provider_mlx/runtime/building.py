@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
+from .installed_client import image_path
 from .refusals import JobMisconfigured
 from .requirements import Choice, is_hashed, normal_name, requirement_name
 from .uris import without_credentials as redact
@@ -129,21 +130,26 @@ class Building:
         )
 
     def _environment(self) -> dict[str, str]:
-        defaults = {
-            # uv brings its own certificates; a company's index is signed by the system's. Both names of the setting.
-            "UV_SYSTEM_CERTS": "1",
-            "UV_NATIVE_TLS": "1",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_NO_INPUT": "1",
-        }
-        if "UV_SYSTEM_CERTS" in os.environ or "UV_NATIVE_TLS" in os.environ:
-            defaults = {name: value for name, value in defaults.items() if not name.startswith("UV_")}
-        own = dict(os.environ)
+        own = installer_environment()
         if self.wheelhouse:
             # Beside a wheelhouse no other source counts, wherever it is configured.
             own = {name: value for name, value in own.items() if not _names_an_index(name)}
             own["PIP_CONFIG_FILE"] = os.devnull
-        return {**defaults, **own}
+        return own
+
+
+def installer_environment() -> dict[str, str]:
+    """The job's environment as uv and pip should have it; what is set there counts."""
+    defaults = {
+        # uv brings its own certificates; a company's index is signed by the system's. Both names of the setting.
+        "UV_SYSTEM_CERTS": "1",
+        "UV_NATIVE_TLS": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+    }
+    if "UV_SYSTEM_CERTS" in os.environ or "UV_NATIVE_TLS" in os.environ:
+        defaults = {name: value for name, value in defaults.items() if not name.startswith("UV_")}
+    return {**defaults, **os.environ}
 
 
 def python_of(folder: Path) -> Path:
@@ -196,7 +202,7 @@ def _image_wheels(folder: Path) -> Path:
     import zipfile
 
     folder.mkdir()
-    for distribution in importlib.metadata.distributions():
+    for distribution in importlib.metadata.distributions(path=image_path()):
         metadata, name = distribution.read_text("METADATA"), distribution.metadata["Name"]
         stem = f"{normal_name(name).replace('-', '_')}-{distribution.version}" if name else ""
         path = folder / f"{stem}-py3-none-any.whl"

@@ -14,6 +14,7 @@ that is killed loses nothing that it had finished writing, and a step that compu
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -91,9 +92,20 @@ def restore(area: Path, name: str, objects: Objects, uri: str, say: Say) -> Path
     :raises ArtifactError: there are snapshots, and none can be restored.
     """
     area.mkdir(parents=True, exist_ok=True)
+    lock = os.open(area, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the ranks of a node share the area
+        return _restore(area, name, Snapshots(objects, join(uri, name)), say)
+    finally:
+        os.close(lock)
+
+
+def _restore(area: Path, name: str, snapshots: Snapshots, say: Say) -> Path:
     folder, draft = area / name, area / f".{name}.{os.urandom(4).hex()}"
+    if folder.is_dir():
+        return folder
     started = time.monotonic()
-    found = Snapshots(objects, join(uri, name)).restore(draft, say)
+    found = snapshots.restore(draft, say)
     if found is None:
         draft.mkdir()
     else:

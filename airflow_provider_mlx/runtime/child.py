@@ -7,35 +7,41 @@ becomes ``error.json`` here, while the exception is at hand; if this process is 
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import signal
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Iterator, cast  # noqa: UP035  (Python 3.9)
+from typing import Any, Iterator, TextIO, cast  # noqa: UP035  (Python 3.9)
 
 from . import step as step_module
 from .annotations import NOTHING, parameters, return_annotation
 from .inputs import Inputs
 from .lines import LineWriter
+from .member import member_of
 from .protocol import (
+    CLIENT_FOLDER,
     CONTEXT_FILE,
     EXIT_CANCELLED,
     EXIT_OK,
     EXIT_STEP_FAILED,
+    OWN,
+    PEER,
+    STOP,
     Arguments,
     StepContext,
     StepError,
     Timings,
 )
-from .records import Recorder
+from .records import STOPPED_FILE, Recorder, now
 from .refusals import JobCancelled, JobMisconfigured, Refusal, StepFailed
 from .results import Results, check_return_type
 from .step import StepCancelled, StepSkipped, current_step
 from .store import Store
+from .streams import stream_of, unbuffered
 from .values import datasets_in
 from .wire import decode, encode
 
@@ -47,19 +53,14 @@ def main() -> None:
 
 def run_child(bundle: str, work: Path, timings: Timings) -> None:
     """Run one step in this process; stops that the supervisor held back are let in once the handlers stand."""
-    sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)
+    if (work / CLIENT_FOLDER).is_dir():  # the interpreter may be another one than the supervisor's
+        from .installed_client import use_client
+
+        use_client(work)
     context = cast("StepContext", json.loads((work / CONTEXT_FILE).read_bytes()))
+    member = member_of(context, os.environ)
+    sys.stdout, sys.stderr = stream_of(member, 1), stream_of(member, 2)
     sys.exit(Child(context, Path(bundle), work, timings).run())
-
-
-def unbuffered(descriptor: int) -> io.TextIOWrapper:
-    """
-    A standard stream as ``python -u`` has it, without a buffered layer.
-
-    A signal handler of the user's that prints while the step prints would meet that layer's "reentrant call".
-    """
-    raw: Any = io.FileIO(descriptor, "w", closefd=False)
-    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 class Child:
@@ -74,7 +75,8 @@ class Child:
         access = context.get("store", {})
         self._store = Store(access, scratch=work)
         self._allowed = list(access.get("allowed", ()))
-        self._recorder = Recorder(context, self._store, work)
+        self._member = member_of(context, os.environ)
+        self._recorder = Recorder(context, self._store, work, self._member)
         self._recorder.timings.update(timings)
         self._cancelled = False
         self._versions: dict[str, str] = {}
@@ -87,10 +89,13 @@ class Child:
         signal.signal(signal.SIGINT, self._stop)
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
-        step_module.bind(self._context, LineWriter(self._context["nonce"], sys.stdout), self._store, self._work)
+        step_module.bind(self._context, self._lines(), self._store, self._work, is_first=self._member.is_first)
         sys.path.insert(1, str(self._source))
         try:
             value = self._script() if self._payload["kind"] == "script" else self._function()
+            if not self._member.is_first:
+                self._write_result({}, None)
+                return EXIT_OK
             with self._timed("upload"):
                 results = Results(self._context, self._store, self._work, self._versions)
                 outputs = results.encode(value, self._says)
@@ -104,6 +109,13 @@ class Child:
         except BaseException as error:
             return self._fail(error)
         return EXIT_OK
+
+    def _lines(self) -> LineWriter:
+        """Live lines are rank 0's, and go past what is put before the lines of a rank."""
+        stream: TextIO = sys.stdout
+        if self._member.gang:
+            stream = unbuffered(1) if self._member.is_first else Path(os.devnull).open("w")  # noqa: SIM115
+        return LineWriter(self._context["nonce"], stream)
 
     def _function(self) -> Any:
         with self._timed("compute"):
@@ -181,6 +193,7 @@ class Child:
         """Write ``error.json`` and print the same traceback, unless the result is out already."""
         from .failure import LineMap, describe
 
+        failed_at, follows = now(), self._what_it_follows(error)
         lines = LineMap(self._payload, self._source, str(self._bundle))
         body = describe(self._as_refusal(error), lines)
         report = body.get("traceback") or ""
@@ -190,6 +203,7 @@ class Child:
             report += f"→ {body['remedy']}\n"
         print(report, end="", file=sys.stderr, flush=True)
         if not self._recorder.recorded:
+            body["failed_at"], body["follows"] = failed_at, follows
             self._recorder.write_error(self._with_exit_code(body, error))
         if self._cancelled:
             return EXIT_CANCELLED
@@ -213,6 +227,16 @@ class Child:
         if self._cancelled:
             body["signal"] = "SIGTERM"
         return body
+
+    def _what_it_follows(self, error: BaseException) -> str:
+        """As ``causes.py`` has it; the step may have a handler of its own for the signal to stop."""
+        if self._cancelled or (self._work / STOPPED_FILE).exists():
+            return STOP
+        if not self._member.gang:
+            return OWN
+        from .causes import has_lost_a_peer
+
+        return PEER if has_lost_a_peer(error) else OWN
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """Raise in the user's code, once: a second signal must not interrupt its ``finally`` blocks."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .building import Building, Run, python_of
+from .installed_client import image_path
 from .refusals import JobMisconfigured
 from .requirements import Choice, choose, normal_name, of_a_network, unhashed
 from .uris import without_credentials as redact
@@ -87,7 +88,7 @@ def image_packages() -> dict[str, str]:
     import importlib.metadata
 
     found: dict[str, str] = {}
-    for distribution in importlib.metadata.distributions():
+    for distribution in importlib.metadata.distributions(path=image_path()):
         name, version = distribution.metadata["Name"], distribution.version
         if name and version:
             found.setdefault(normal_name(name), version)
@@ -104,7 +105,7 @@ def inherited_folders() -> list[str]:
 
     standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     standard |= {f"{folder}/lib-dynload" for folder in tuple(standard)}
-    return [entry for entry in sys.path if Path(entry).is_dir() and entry not in standard]
+    return [entry for entry in image_path() if Path(entry).is_dir() and entry not in standard]
 
 
 def find_uv() -> list[str]:

@@ -1,88 +1,110 @@
 """
 The supervisor: the job's first process, which outlives whatever happens to the user's code.
 
-It verifies the context, unpacks the source, prepares the environment, runs the user's code in one child process, passes
-signals on to it, and says in ``error.json`` what became of a child that could not say so itself.
+It brings a client for the store if it may, verifies the context, unpacks the source, prepares the environment, and has
+the user's code run: in one child process (``rank_supervisor.py``), or in several by torch's launcher
+(``torchrun.py``). It passes signals on, and says in the error's file what became of a child that could not say so.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Sequence, cast  # noqa: UP035  (Python 3.9)
+from typing import TYPE_CHECKING, Sequence, cast  # noqa: UP035  (Python 3.9)
 
-from .forking import ForkedProcess, may_fork
+from .guard import Forked, Guard
 from .lines import LineWriter
-from .memory import oom_kills
-from .protocol import (
-    CONTEXT_FILE,
-    EXIT_CANCELLED,
-    EXIT_MISCONFIGURED,
-    EXIT_OK,
-    EXIT_STEP_FAILED,
-    EXIT_TAMPERED,
-    PROTOCOL,
-    SERIES_FILE,
-    StepContext,
-)
-from .records import OUTCOME_FILE, Recorder, now, rank
-from .refusals import BundleRefused, JobCancelled, JobMisconfigured, OutOfMemory, Refusal, StepFailed
+from .member import Member, is_gang
+from .protocol import CONTEXT_FILE, EXIT_TAMPERED, NO_LAUNCHER, PROTOCOL, TORCHRUN, StepContext
+from .rank_supervisor import RankSupervisor
+from .records import Outcome, Recorder, now
+from .refusals import BundleRefused, JobMisconfigured, Refusal
 from .store import Store
+from .streams import unbuffered
 
 if TYPE_CHECKING:
-    from .checkpoints import Keeper
-    from .protocol import StepError, Timings
+    from .protocol import Timings
+    from .ranks import Place
 
-HEARTBEAT_SECONDS = 30.0
-GRACE_SECONDS = 25.0
-"""Kubernetes gives 30 s between SIGTERM and SIGKILL, and the error must still be written in them."""
-LAST_CHECKPOINT_SECONDS, LATE_SECONDS = 600.0, 3.0  # when the step is over; after the grace of one that was stopped
+TERMINATION_LOG = "/dev/termination-log"
+"""Kubernetes' default for ``terminationMessagePath``: a file that it makes before the container starts."""
 
 
 def main() -> None:
     """Run the job that ``sys.argv`` (bundle, its digest, context, its digest) describes. Never returns."""
     sys.path[:] = [entry for entry in sys.path if entry]
+    sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)  # a stop may come, and say so, while a line is printed
     from .extraction import fresh_folder
 
     bundle, bundle_sha256, location, expected = sys.argv[1:5]
     started_at = now()
     work = fresh_folder()
+    guard = Guard(work, say=lambda text: print(f"mlx: {text}", flush=True))
+    guard.listen()
     supervisor: Supervisor | None = None
     try:
         try:
+            installing = bring_client(location, work, guard)
             context = read_context(location, expected)
         except Refusal as refusal:
             print(f"mlx: {refusal.what}", flush=True)
+            leave_word(f"{refusal.reason}: {refusal.what}")
             sys.exit(refusal.exit_status)
-        supervisor = Supervisor(context, Path(bundle).absolute(), bundle_sha256, work, started_at)
+        supervisor = Supervisor(context, Path(bundle).absolute(), bundle_sha256, work, guard)
+        supervisor.timings["started_at"] = started_at
+        supervisor.count_installing(installing)
         sys.exit(supervisor.run())
     except Forked:
         pass  # this is the child now: it leaves the supervisor's frames first, so that none of their endings is its own
     finally:
-        if supervisor is None or not supervisor.forked:
+        if not guard.forked:
             import shutil
 
+            guard.end()
             shutil.rmtree(work, ignore_errors=True)
     from .child import run_child
 
     run_child(str(Path(bundle).absolute()), work, supervisor.timings if supervisor else {})
 
 
-class Forked(BaseException):
-    """Raised in the new process after a fork, to leave the supervisor's code."""
+def leave_word(text: str, secrets: Sequence[str] = ()) -> None:
+    """Write the job's last word for its backend, where there is a file for it (``last_word.py``)."""
+    path = Path(os.environ.get("MLX_TERMINATION_LOG") or TERMINATION_LOG)
+    if path.is_file():
+        from .last_word import write_word
+
+        write_word(path, text, secrets)
+
+
+def bring_client(uri: str, work: Path, guard: Guard) -> float:
+    """
+    Install a client for a URI's store, if the image has none and the stack allows it; the seconds that it took.
+
+    :raises Refusal: it cannot be installed, or the job was told to stop meanwhile.
+    """
+    if "MLX_INSTALL_CLIENT" not in os.environ:
+        return 0.0
+    from .installed_client import install_client, needs_client
+
+    if not needs_client(uri):
+        return 0.0
+    start = time.monotonic()
+    install_client(uri, work, guard.run)
+    return time.monotonic() - start
 
 
 class ContextRefused(JobMisconfigured):
     """The context is not the one that was recorded with the request."""
 
     exit_status = EXIT_TAMPERED
+
+    @property
+    def reason(self) -> str:
+        """To Airflow's side this is a job that was set up wrongly."""
+        return "JobMisconfigured"
 
 
 def read_context(location: str, expected_sha256: str) -> StepContext:
@@ -117,32 +139,29 @@ def read_context(location: str, expected_sha256: str) -> StepContext:
 
 
 class Supervisor:
-    """Runs one child and answers for it."""
+    """Prepares a node, has the user's code run on it, and answers for it."""
 
-    def __init__(
-        self, context: StepContext, bundle: Path, bundle_sha256: str, work: Path, started_at: str
-    ) -> None:  # fmt: skip
+    def __init__(self, context: StepContext, bundle: Path, bundle_sha256: str, work: Path, guard: Guard) -> None:
         self._context = context
         self._bundle = bundle
         self._bundle_sha256 = bundle_sha256
         self._work = work
         self._store = Store(context.get("store", {}), scratch=work)
-        self._recorder = Recorder(context, self._store, work)
-        self._recorder.timings["started_at"] = started_at
-        self._lines = LineWriter(context["nonce"], sys.stdout, by="supervisor")
-        self._grace = float(context.get("grace_seconds", GRACE_SECONDS))
-        self._heartbeat = float(context.get("heartbeat_seconds", HEARTBEAT_SECONDS))
-        self._process: subprocess.Popen[Any] | ForkedProcess | None = None
-        self.forked = False
-        self._cancelled = ""
-        self._kill_at = self._gone_at = float("inf")
-        self._killed_after_grace = False
-        self._checkpoints: Keeper | None = None
+        self._guard = guard
+        self._member = Member()
+        self._launcher = context.get("launcher", NO_LAUNCHER)
+        self._recorder = Recorder(context, self._store, work, self._member)
+        guard.keep(context)
 
     @property
     def timings(self) -> Timings:
         """What the parts took so far."""
         return self._recorder.timings
+
+    def count_installing(self, seconds: float) -> None:
+        """Add to the time that installing has taken."""
+        if seconds:
+            self.timings["install"] = round(self.timings.get("install", 0.0) + seconds, 6)
 
     def run(self) -> int:
         """
@@ -150,24 +169,58 @@ class Supervisor:
 
         :raises Forked: in the child.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_stop)
-        signal.signal(signal.SIGALRM, self._on_alarm)
-        self._set_alarm()
-        kills = oom_kills()
         try:
+            place = self._take_place()
+            self._speak()
+            outputs = self._context["outputs"]["uri"]
+            if self._store.local_path(outputs) is None:
+                self.count_installing(bring_client(outputs, self._work, self._guard))
             self._unpack()
-            python = self._prepare()
-            returned = self._run_child(python)
-            if (self._work / OUTCOME_FILE).exists():
-                return self._exit_status(returned)
-            raise self._cause_of_death(returned, kills)
+            return self._run_step(place, self._prepare())
         except Refusal as refusal:
-            return self._fail(refusal, self._process.returncode if self._process else None)
+            self._recorder.write_refusal(refusal)
+            return refusal.exit_status
         finally:
-            if not self.forked:
-                self._keep_the_rest()
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            if not self._guard.forked:
+                self._leave_word()
+
+    def _take_place(self) -> Place | None:
+        """Where this node stands among others, and what its processes are told of it; None if there are no others."""
+        if not is_gang(self._context):
+            return None
+        from .ranks import environment_of, find_place
+
+        place = find_place(self._context.get("nodes", 1), os.environ)
+        rank: int | None = None  # torchrun tells it to each process
+        if self._launcher == NO_LAUNCHER:
+            rank = place.node_rank
+            os.environ.update(environment_of(place))
+        self._member = self._recorder.member = Member(True, place.node_rank, rank)
+        return place
+
+    def _speak(self) -> None:
+        """Live lines are node 0's: each speaker counts its own, and there is one supervisor."""
+        if self._member.node == 0:
+            lines = LineWriter(self._context["nonce"], sys.stdout, by="supervisor")
+            self._guard.say = lambda text: lines.write("log", message=text)
+            self._guard.beat = lambda: lines.write("heartbeat")
+
+    def _run_step(self, place: Place | None, python: str) -> int:
+        if self._launcher == TORCHRUN and place is not None:
+            from .torchrun import run_ranks
+
+            return run_ranks(self._context, place, python, self._bundle, self._work, self._guard, self._recorder)
+        if self._launcher != NO_LAUNCHER:
+            raise JobMisconfigured(
+                f"this runtime knows no launcher {self._launcher!r}", f"there are {NO_LAUNCHER} and {TORCHRUN}"
+            )
+        rank = RankSupervisor(self._context, self._bundle, self._work, self._store, self._recorder, self._guard)
+        return rank.run(python)
+
+    def _leave_word(self) -> None:
+        outcome = Outcome.read(self._work)
+        if outcome is not None:
+            leave_word(outcome.word, self._context.get("secret_variables", ()))
 
     def _unpack(self) -> None:
         import io
@@ -207,164 +260,6 @@ class Supervisor:
         start = time.monotonic()
         try:
             allowed = self._context.get("store", {}).get("allowed", ())
-            return prepare_environment(wanted, self._work, self._run_command, store=self._store, allowed=allowed)
+            return prepare_environment(wanted, self._work, self._guard.run, store=self._store, allowed=allowed)
         finally:
-            self._recorder.timings["install"] = round(time.monotonic() - start, 6)
-
-    def _run_command(self, command: Sequence[str], env: dict[str, str]) -> tuple[int, list[str]]:
-        """Run an installer, its output as ordinary log lines; its exit status and its last lines."""
-        from .uris import without_credentials
-
-        tail: list[str] = []
-        with self._spawn(command, env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-            for line in process.stdout or ():
-                line = without_credentials(line.rstrip("\n"))
-                print(line, flush=True)
-                tail = [*tail[-19:], line]
-        self._check_cancelled()
-        return process.returncode, tail
-
-    def _run_child(self, python: str) -> int:
-        self._check_cancelled()
-        process = self._fork() if python == sys.executable and may_fork() else self._start(python)
-        self._keep_checkpoints()
-        returned = process.wait()
-        # What the step left running would keep the log open and the machine busy.
-        self._signal_group(process, signal.SIGKILL)
-        return returned
-
-    def _keep_checkpoints(self) -> None:
-        """Where the store is no folder here, rank 0 stores them; after the fork, since it takes a thread."""
-        uri = self._context.get("checkpoint_uri")
-        if uri and rank() == 0 and self._store.local_path(uri) is None:
-            from .checkpoints import keep
-
-            self._checkpoints = keep(self._context, self._work)
-
-    def _keep_the_rest(self) -> None:
-        """When the result or the error is written: the metrics of a step that failed, and the last checkpoint."""
-        if (self._work / SERIES_FILE).exists() and rank() == 0:
-            from .series import rescue
-
-            rescue(self._work / SERIES_FILE, self._store, self._context["outputs"]["uri"])
-        if self._checkpoints is not None:
-            until = time.monotonic() + LAST_CHECKPOINT_SECONDS
-            self._checkpoints.finish(lambda: min(until, self._gone_at + LATE_SECONDS) - time.monotonic())
-
-    def _start(self, python: str) -> subprocess.Popen[Any]:
-        from .child_command import CHILD_COMMAND
-
-        command = [python, "-c", CHILD_COMMAND, str(self._bundle), str(self._work), json.dumps(self._recorder.timings)]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        return self._spawn(command, environment, cwd=self._work / "source")
-
-    def _fork(self) -> ForkedProcess:
-        """
-        The user's code runs in this interpreter's image: half the start-up, since nothing is loaded twice.
-
-        Safe where the supervisor has one thread.
-        """
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # A stop that comes in between must find either no child, or one that can be told.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-        pid = os.fork()
-        if pid == 0:
-            self.forked = True
-            os.setsid()
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
-                signal.signal(number, signal.SIG_DFL)
-            os.environ["PYTHONUNBUFFERED"] = "1"
-            os.chdir(self._work / "source")
-            raise Forked
-        self._process = process = ForkedProcess(pid)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
-        return process
-
-    def _spawn(self, command: Sequence[str], env: dict[str, str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a process in a group of its own, and tell it of a signal that came meanwhile."""
-        self._process = subprocess.Popen(list(command), env=env, start_new_session=True, **options)
-        if self._cancelled:
-            self._process.send_signal(signal.SIGTERM)
-        return self._process
-
-    def _check_cancelled(self) -> None:
-        if self._cancelled:
-            raise JobCancelled(f"the job was told to stop ({self._cancelled})")
-
-    def _on_stop(self, number: int, frame: FrameType | None) -> None:
-        """Pass the signal on and give the user's code its time; a second signal does not lengthen it."""
-        if not self._cancelled:
-            self._cancelled = signal.Signals(number).name
-            self._kill_at = self._gone_at = time.monotonic() + self._grace
-            self._set_alarm()
-            self._lines.write("log", message=f"{self._cancelled}: the step has {self._grace:g} s to finish")
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
-
-    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
-        if time.monotonic() >= self._kill_at:
-            self._kill_at = float("inf")
-            self._killed_after_grace = True
-            if self._process is not None:
-                self._signal_group(self._process, signal.SIGKILL)
-        else:
-            self._lines.write("heartbeat")
-        self._set_alarm()
-
-    def _set_alarm(self) -> None:
-        """One timer for heartbeats and the end of the grace period: no thread, and `wait` need not poll."""
-        left = self._kill_at - time.monotonic()
-        signal.setitimer(signal.ITIMER_REAL, max(0.001, min(self._heartbeat, left)))
-
-    def _signal_group(self, process: subprocess.Popen[Any] | ForkedProcess, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-
-    def _exit_status(self, returned: int) -> int:
-        if (self._work / OUTCOME_FILE).read_text() == "result":
-            return EXIT_OK
-        if self._cancelled:
-            return EXIT_CANCELLED
-        return returned if returned in (EXIT_STEP_FAILED, EXIT_MISCONFIGURED, EXIT_TAMPERED) else EXIT_STEP_FAILED
-
-    def _cause_of_death(self, returned: int, kills_before: int | None) -> Refusal:
-        """Why a child that left neither result nor error is gone. Out of memory only where the kernel says so."""
-        if self._cancelled:
-            late = f" and was killed when its {self._grace:g} s were over" if self._killed_after_grace else ""
-            return JobCancelled(f"the job was told to stop ({self._cancelled}){late}")
-        if returned >= 0:
-            return StepFailed(
-                f"the step's process ended with exit code {returned} before its function returned",
-                "look for os._exit(), a crashed native library or a second interpreter in the step's code",
-            )
-        name = _signal_name(-returned)
-        kills = oom_kills()
-        if -returned == signal.SIGKILL and kills is not None and kills_before is not None and kills > kills_before:
-            return OutOfMemory(
-                "the kernel killed the step's process, which used more memory than the job has",
-                "ask for more memory in resources=, or work in smaller pieces",
-            )
-        hint = "often the sign of too little memory; the kernel left no word of it" if name == "SIGKILL" else ""
-        return StepFailed(f"the step's process was killed by {name}" + (f" ({hint})" if hint else ""))
-
-    def _fail(self, refusal: Refusal, returned: int | None) -> int:
-        print(f"mlx: {refusal.reason}: {refusal.what}", flush=True)
-        body: StepError = {
-            "reason": refusal.reason,
-            "type": refusal.reason,
-            "message": refusal.what,
-            "remedy": refusal.remedy,
-            "exit_code": returned if returned is not None and returned >= 0 else None,
-            "signal": _signal_name(-returned) if returned is not None and returned < 0 else None,
-        }
-        self._recorder.write_error(body, children=True)
-        return refusal.exit_status
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+            self.count_installing(time.monotonic() - start)

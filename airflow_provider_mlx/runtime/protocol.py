@@ -21,6 +21,8 @@ PROTOCOL = 1
 CONTEXT_FILE = "context.json"
 RESULT_FILE = "result.json"
 ERROR_FILE = "error.json"
+ERRORS_FOLDER = "errors"
+"""The errors of a job that has several ranks, or that starts again; ``causes.py`` has their names and the choice."""
 LOG_FILE = "log.txt"
 OUTPUTS_FOLDER = "outputs"
 RESCUE_FOLDER = "rescue"
@@ -28,6 +30,8 @@ SERIES = "series"
 """The output that holds what was logged with step numbers."""
 SERIES_FILE = "series.jsonl"
 """In the work folder, until it is an output; what is left there when the step is over goes under ``rescue/``."""
+CLIENT_FOLDER = "mlx-client"
+"""In the work folder: a store's client that the job has installed."""
 CHECKPOINTS_FOLDER = "checkpoints"
 """In the work folder, where the store is no folder of the job."""
 
@@ -38,6 +42,19 @@ EXIT_STEP_FAILED = 1
 EXIT_MISCONFIGURED = 78  # EX_CONFIG of sysexits.h
 EXIT_TAMPERED = 79
 EXIT_CANCELLED = 143  # 128 + SIGTERM, as a shell says it
+
+OWN, PEER, STOP = "own", "peer", "stop"
+FOLLOWS = (
+    OWN,  # it failed by itself
+    PEER,  # it has lost another rank, or never found it
+    STOP,  # it was told to stop
+)
+"""What an error follows from; the order in which errors count."""
+
+NO_LAUNCHER = "none"
+"""The step runs once per node."""
+TORCHRUN = "torchrun"
+"""The step runs once per process, started by torch's own launcher."""
 
 
 class StepIdentity(TypedDict):
@@ -140,6 +157,8 @@ class StepContext(TypedDict, total=False):
     ``context.json``: everything that a job is told.
 
     ``checkpoints_since``: the attempt from which on checkpoints may be used, 1 or the first one after a clear.
+    ``nodes``: machines, 1 if it is not there; ``launcher``: what starts the step on each, ``none`` or ``torchrun``.
+    ``secret_variables``: names of environment variables whose values must not appear in the job's last words.
     """
 
     protocol: int
@@ -152,6 +171,9 @@ class StepContext(TypedDict, total=False):
     checkpoints_since: int
     store: StoreAccess
     environment: Environment
+    nodes: int
+    launcher: str
+    secret_variables: list[str]
     heartbeat_seconds: float
     grace_seconds: float
 
@@ -207,7 +229,9 @@ class StepError(TypedDict, total=False):
     """
     ``error.json``: why there is no result.
 
-    ``reason`` is the name of a class of ``airflow_provider_mlx.exceptions``.
+    ``reason`` is the name of a class of ``airflow_provider_mlx.exceptions``. ``node`` and ``rank`` say whose error it
+    is in a job that has several, ``rank`` None for a node's supervisor; ``failed_at`` is ISO 8601, UTC; ``follows`` is
+    one of :data:`FOLLOWS`.
     """
 
     protocol: int
@@ -220,6 +244,10 @@ class StepError(TypedDict, total=False):
     traceback: str
     exit_code: int | None
     signal: str | None
+    node: int | None
+    rank: int | None
+    failed_at: str
+    follows: str
     rescued: list[dict[str, Any]]
     environment: dict[str, Any]
     timings: Timings

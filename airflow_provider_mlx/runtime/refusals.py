@@ -21,6 +21,7 @@ class Refusal(Exception):
     """
 
     exit_status = protocol.EXIT_STEP_FAILED
+    follows = protocol.OWN
 
     def __init__(self, what: str, remedy: str = "", rescued: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__(what)
@@ -55,6 +56,7 @@ class OutOfMemory(Refusal):
 class JobCancelled(Refusal):
     """The job was told to stop."""
 
+    follows = protocol.STOP
     exit_status = protocol.EXIT_CANCELLED
 
 

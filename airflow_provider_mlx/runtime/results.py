@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import typing
 from dataclasses import replace
@@ -15,7 +17,7 @@ from .inputs import require
 from .outputs import Model, field_annotations, fields_of, is_metrics, metric_problems, word_about
 from .previews import preview
 from .protocol import OUTPUTS_FOLDER, RESCUE_FOLDER, SERIES, SERIES_FILE, Output, StepContext
-from .refusals import AlreadyWritten, JobMisconfigured, StepFailed
+from .refusals import AlreadyWritten, ArtifactError, JobMisconfigured, StepFailed
 from .shown import Series
 from .store import Store
 from .uris import join
@@ -173,27 +175,41 @@ class Results:
     def _store_value(self, name: str, value: Any, codec: Codec, *, called: str) -> ArtifactReference:
         suffix = codec.suffix_of(value)
         stem = object_name(name)
-        uri = join(self._root, OUTPUTS_FOLDER, f"{stem}{object_name(suffix) if suffix else ''}")
-        digest = ""
-        try:
-            with self._store.writing(uri) as sink:
-                hashing = HashingWriter(sink)
-                codec.save(value, hashing)
-                digest = hashing.sha256
-        except AlreadyWritten:
-            # A lost node may run a step twice. Its results get a name by content; result.json decides which count.
-            uri = join(self._root, OUTPUTS_FOLDER, f"{stem}-{digest[:12]}{suffix}")
-            try:
-                with self._store.writing(uri) as sink:
-                    hashing = HashingWriter(sink)
-                    codec.save(value, hashing)
-            except AlreadyWritten:
-                pass  # the name is the content
+        folder = join(self._root, OUTPUTS_FOLDER)
+        uri = join(folder, f"{stem}{object_name(suffix) if suffix else ''}")
+        hashing, written = self._save(uri, value, codec)
+        if not written:
+            # A lost node may run a step twice, and a job that was taken away starts again. Its results get a name by
+            # content; result.json decides which count.
+            uri = join(folder, f"{stem}-{hashing.sha256[:12]}{suffix}")
+            hashing, written = self._save(uri, value, codec)
+        if not written and not self._is_there(uri, hashing.sha256):
+            # Who was killed while it wrote has left a part of it, on a mounted store that has no links; or the codec
+            # writes the same value differently each time.
+            uri = join(folder, f"{stem}-{hashing.sha256[:12]}-{os.urandom(4).hex()}{suffix}")
+            hashing, written = self._save(uri, value, codec)
         step = self._context["step"]
         return ArtifactReference(
             uri=uri, sha256=hashing.sha256, size=hashing.size, codec=codec.name, type=type_name(type(value)),
             name=called, version=hashing.sha256[:12], producer={key: step.get(key) for key in _PRODUCER},
         )  # fmt: skip
+
+    def _save(self, uri: str, value: Any, codec: Codec) -> tuple[HashingWriter, bool]:
+        """Digest and size of what the codec writes, and whether this call made the object."""
+        try:
+            with self._store.writing(uri) as sink:
+                hashing = HashingWriter(sink)
+                codec.save(value, hashing)
+        except AlreadyWritten:
+            return hashing, False
+        return hashing, True
+
+    def _is_there(self, uri: str, sha256: str) -> bool:
+        """Whether an object has this content."""
+        with Path(os.devnull).open("wb") as nowhere:
+            reading = HashingWriter(nowhere)
+            self._store.read_into(uri, reading)
+        return reading.sha256 == sha256
 
     def _refused(self, name: str, value: Any, what: str, remedy: str) -> StepFailed:
         return StepFailed(what, remedy, self._rescue(name, value))
@@ -209,6 +225,9 @@ class Results:
 
         kept: list[dict[str, Any]] = []
         stem = join(self._root, RESCUE_FOLDER, object_name(name))
+        with contextlib.suppress(ArtifactError):  # if the store gives no answer now, what follows says so
+            if self._store.exists(f"{stem}.txt"):
+                stem = f"{stem}-{os.urandom(4).hex()}"  # this attempt has run before
 
         def keep(uri: str, form: str, write: Any) -> None:
             try:

@@ -11,6 +11,7 @@ becomes the step's output ``series``, or, of a step that failed, is kept under t
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
@@ -45,6 +46,8 @@ def rescue(path: Path, store: Store, outputs_uri: str) -> None:
     """Keep the points of a step that has no result; what goes wrong here hides no error of the step."""
     uri = join(outputs_uri, RESCUE_FOLDER, path.name)
     try:
+        if store.exists(uri):  # this attempt has run before
+            uri = join(outputs_uri, RESCUE_FOLDER, f"{path.stem}-{os.urandom(4).hex()}{path.suffix}")
         store.upload(path, uri)
         print(f"mlx: the series of the step's metrics is kept at {uri}", flush=True)
     except Exception as error:  # a store's client raises what it likes

@@ -42,6 +42,7 @@ class CurrentStep:
         self._lines: LineWriter | None = None
         self._store: Store | None = None
         self._work: Path | None = None
+        self._is_first = True
         self._lock = threading.Lock()
         self._series: SeriesWriter | None = None
         self._metrics: dict[str, float] = {}
@@ -118,6 +119,8 @@ class CurrentStep:
         """
         Have what is in the checkpoint folder stored now, and wait: before something that may end the step.
 
+        Of several ranks it is rank 0 that asks; the others are told that nothing of theirs is stored.
+
         :param timeout_seconds: how long to wait.
         :returns: whether all of it is stored; the log says why not.
         """
@@ -131,6 +134,8 @@ class CurrentStep:
         )
         if self._store.local_path(uri) is not None and not mirrored:
             return True  # the folder is the store
+        if not self._is_first:
+            return False
         from .checkpoints import ask_for_sync
 
         until = time.monotonic() + timeout_seconds
@@ -214,10 +219,15 @@ class CurrentStep:
 current_step = CurrentStep()
 
 
-def bind(context: StepContext, lines: LineWriter, store: Store, work: Path) -> None:
-    """Tell ``current_step`` which job it is in (the child does, once)."""
+def bind(context: StepContext, lines: LineWriter, store: Store, work: Path, *, is_first: bool = True) -> None:
+    """
+    Tell ``current_step`` which job it is in (the child does, once).
+
+    :param is_first: this is rank 0, whose checkpoints are stored.
+    """
     current_step._context, current_step._lines = context, lines
     current_step._store, current_step._work = store, work
+    current_step._is_first = is_first
 
 
 def recorded() -> tuple[dict[str, float], dict[str, list[dict[str, Any]]], Any]:

@@ -40,6 +40,7 @@ class JobSpec:
     :param native_limit_seconds: the backend's own limit, later than the step's deadline: ends the job when Airflow is
         gone.
     :param wheelhouse: URI from which alone the step's packages are installed.
+    :param install_client: a client for the store may be installed in the job, where its image has none.
     :param tags: go on every job: team, cost centre.
     """
 
@@ -58,6 +59,7 @@ class JobSpec:
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     native_limit_seconds: int | None = None
     wheelhouse: str = ""
+    install_client: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

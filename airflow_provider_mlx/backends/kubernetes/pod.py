@@ -16,6 +16,8 @@ from .scheduling import Placement
 from .settings import KubernetesSettings
 
 CONTAINER: Final = "step"
+STORE_CLIENT: Final = "obstore>=0.6"
+"""What a job installs where the stack says ``install_client`` and its image has no client: one wheel without more."""
 _PYTHON: Final = "python3"
 
 
@@ -118,7 +120,8 @@ def _command(spec: JobSpec, settings: KubernetesSettings, code: Code | None) -> 
 def _environment(spec: JobSpec, settings: KubernetesSettings, further: Mapping[str, str] | None) -> dict[str, str]:
     # A user that the image does not know has `/` as its home, where nothing can be written.
     home = {"HOME": "/tmp"} if settings.run_as_user is not None else {}  # noqa: S108
-    return {**home, **(further or {}), **spec.env}
+    client = {"MLX_INSTALL_CLIENT": STORE_CLIENT} if spec.install_client else {}
+    return {**home, **client, **(further or {}), **spec.env}
 
 
 def _scratch(spec: JobSpec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

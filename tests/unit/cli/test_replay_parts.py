@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_mlx.cli.debug_driver import as_in_dag_file, frames_below, is_user_file
 from airflow_provider_mlx.cli.recorded import Recorded
-from airflow_provider_mlx.cli.replay_context import Folders, inputs_to_bring, replayed_context
+from airflow_provider_mlx.cli.replay_context import Folders, inputs_to_bring, replayed_context, variables_of_rank_0
 from airflow_provider_mlx.cli.replay_report import compared, of_result, with_user_frames
 from airflow_provider_mlx.cli.replay_run import environment, same_lines
 from airflow_provider_mlx.exceptions import ArtifactError
@@ -70,6 +70,15 @@ def test_results_go_into_a_folder_of_the_replay_and_arguments_stay(folders):
     assert context["environment"] == {
         "requirements": ["pandas"], "inherit": False, "cache": str(folders.environments),
     }  # fmt: skip
+
+
+def test_a_step_of_several_ranks_is_the_only_one_here(folders):
+    recorded = of("s3://lake/mlx", nodes=4, launcher="torchrun")
+    context = replayed_context(recorded, folders, root="s3://lake/mlx", allowed=[])
+    assert (context["nodes"], context["launcher"]) == (1, "none")
+    told = variables_of_rank_0(recorded)
+    assert (told["RANK"], told["WORLD_SIZE"], told["MASTER_ADDR"]) == ("0", "1", "127.0.0.1")
+    assert variables_of_rank_0(of("s3://lake/mlx")) == {}
 
 
 def test_a_root_that_is_a_folder_is_read_where_it_is_mounted_here(folders):

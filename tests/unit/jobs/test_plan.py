@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -88,6 +89,23 @@ def test_the_context_says_everything_that_a_job_needs():
     assert context["checkpoint_uri"] == planned.spec.outputs_uri.rpartition("/")[0] + "/checkpoints"
     assert context["arguments"] == {"args": [], "kwargs": {"a": 1}}
     assert context["nonce"] != json.loads(planner().plan(4).context)["nonce"], "each attempt has its own"
+    assert (context["nodes"], context["launcher"]) == (1, "none")
+
+
+def test_the_context_says_how_many_nodes_and_what_starts_the_step_on_each():
+    made = planner(resources=Resources(nodes=4, launcher="torchrun"), secrets={"TOKEN": {"env": "X"}})
+    planned = made.plan(1)
+    context = json.loads(planned.context)
+    assert (context["nodes"], context["launcher"]) == (4, "torchrun")
+    assert context["secret_variables"] == ["TOKEN"]
+    assert planned.spec.context.sha256 == hashlib.sha256(planned.context).hexdigest()
+
+
+def test_nodes_that_the_backend_leaves_out_with_a_warning_are_not_told_to_the_job():
+    backend = LocalBackend(LocalSettings(work_dir="/nowhere"), store=ObjectStore())
+    planned = planner(backend=backend, resources=Resources(nodes=4, launcher="torchrun"), on_unsupported="warn").plan(1)
+    context = json.loads(planned.context)
+    assert (context["nodes"], context["launcher"]) == (1, "none")
 
 
 @pytest.mark.parametrize(

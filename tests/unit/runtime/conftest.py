@@ -29,6 +29,11 @@ STEP = {
     "try_number": 1, "attempt": 2, "job": "mlx-churn-train-2",
 }  # fmt: skip
 
+SECOND_NODE = {
+    "MLX_NODES": "2", "JOB_COMPLETION_INDEX": "1", "MLX_MASTER_ADDR": "127.0.0.1",
+}  # fmt: skip
+"""What a backend sets for one of two nodes."""
+
 
 def build_bundle(path: Path, source: Mapping[str, str | bytes]) -> Path:
     """The bundle as the bundler makes it: the stub package, the runtime and ``source/…``, stored."""

@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_mlx.runtime.client_boto3 import Boto3Client
 from airflow_provider_mlx.runtime.client_obstore import ObstoreClient
 from airflow_provider_mlx.runtime.store import Store
+from tests.unit.runtime.conftest import SECOND_NODE
 
 TRAINS = """
     import os, time
@@ -205,9 +206,9 @@ def test_a_step_that_asks_for_no_checkpoints_restores_none(remote):
 
 def test_other_ranks_restore_what_rank_0_has_stored_and_store_nothing(remote, job):
     remote.run(1, until=3)
-    job.env["RANK"] = "1"
-    done = remote.run(2, until=9)
-    assert "restored the checkpoint of attempt 1" in done.output
+    job.env |= SECOND_NODE
+    done = job.run(TRAINS, kwargs={"until": 9}, change=remote.change(2, nodes=2))
+    assert next(line for line in done.output.splitlines() if "epoch" in line) == "epoch 4", done.output
     assert max(remote.epochs()) == 3
 
 

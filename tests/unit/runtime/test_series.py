@@ -15,6 +15,7 @@ from airflow_provider_mlx.runtime.codec_texts import load_series, save_series
 from airflow_provider_mlx.runtime.refusals import ArtifactError
 from airflow_provider_mlx.runtime.series import SeriesWriter
 from airflow_provider_mlx.runtime.shown import Series
+from tests.unit.runtime.conftest import SECOND_NODE
 
 LOGS = """
     from airflow_provider_mlx.runtime import current_step
@@ -80,8 +81,9 @@ def test_a_step_that_fails_or_is_killed_leaves_its_series_under_rescue(job, end)
 
 
 def test_another_rank_leaves_no_series(job):
-    job.env["RANK"] = "1"
-    done = job.run(LOGS.format(end="raise ValueError('x')"))
+    job.env |= SECOND_NODE
+    done = job.run(LOGS.format(end="raise ValueError('x')"), change=lambda context: context.update(nodes=2))
+    assert done.error["rank"] == 1
     assert not (done.attempt / "rescue").exists()
 
 
