@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from .locks import alone
 
 
 def cache_root() -> Path:
@@ -34,7 +34,7 @@ def kept(folder: Path, build: Callable[[Path], None]) -> Path:
 
     :param build: fills an empty folder, which becomes ``folder`` when it is complete.
     """
-    with _alone(folder):
+    with alone(folder):
         if not folder.exists():
             draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
             try:
@@ -44,11 +44,3 @@ def kept(folder: Path, build: Callable[[Path], None]) -> Path:
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
     return folder
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -23,17 +23,18 @@ from .crds import apply_crds, crds_of
 from .dns import start_dns
 from .image_recipes import PYTHON, PYTHON_S3, built_images
 from .layout import Facts, Layout
-from .network import PLACES, SWITCH, Address, Place, free_ports, remove_host_cable, take_place
+from .locks import alone
+from .network import SWITCH, Address, Place, free_ports, remove_host_cable, take_place
 from .node import Node, remove_disk
 from .packages import require_packages
 from .problems import ClusterFailed, PartMissing
 from .processes import Processes
+from .sysctls import keep_sysctls, restore_sysctls
 from .trainer import start_trainer
+from .users import abandoned, mark_use, users
 from .waiting import wait_until
 
 LOOPBACK = "127.0.0.1"
-SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
-"""The kubelet sets these, and they are the whole machine's."""
 
 
 class Cluster:
@@ -120,22 +121,24 @@ class OwnCluster(Cluster):
         super().__init__(self.layout.kubeconfig("admin"))
 
     @classmethod
-    def up(cls, folder: Path, *, nodes: int = 2) -> OwnCluster:
+    def up(cls, folder: Path, *, nodes: int = 2, used_by_me: bool = False) -> OwnCluster:
         """
-        Start one, which begins empty.
+        Start one, which begins empty; one with nodes ends those that were abandoned on this machine first.
 
         :param nodes: real nodes; with none it is an API alone, of which a machine carries many.
-        :raises PartMissing: something is not installed or not built, or this machine's nodes are taken.
+        :param used_by_me: it may be ended by others when this process is no more; else it stays until it is taken down.
+        :raises PartMissing: something is not installed or not built, or it has no place for more nodes.
         :raises ClusterFailed: a part did not come up; what had is ended again.
         """
         layout, processes = Layout(folder.absolute()), Processes(folder.absolute())
         names = [f"node-{letter}" for letter in string.ascii_lowercase[:nodes]]
         hyperkube = built(KUBERNETES) / "hyperkube"
         if nodes:
-            require_packages()
-            built(DNS)
-            built_images()
+            require_nodes()
+            end_abandoned()
         _empty(layout)
+        if used_by_me:
+            mark_use(layout.folder)
         facts = Facts(place=0, nodes=names)
         facts.write(layout)
         try:
@@ -201,7 +204,7 @@ def running_cluster(*, nodes: int = 2, trainer: bool = False, folder: Path | Non
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlx-cluster-"))) / "state"
-        cluster = OwnCluster.up(folder, nodes=nodes)
+        cluster = OwnCluster.up(folder, nodes=nodes, used_by_me=True)
         stack.callback(cluster.down)
         if trainer:
             cluster.start_trainer()
@@ -213,6 +216,24 @@ def take_down(folder: Path) -> None:
     layout = Layout(folder.absolute())
     if layout.facts.exists():
         _take_down(layout, Processes(layout.folder))
+
+
+def require_nodes() -> None:
+    """
+    :raises PartMissing: this machine lacks something that nodes need.
+    """
+    require_packages()
+    built(KUBERNETES)
+    built(DNS)
+    built_images()
+
+
+def end_abandoned() -> None:
+    """Take down what test processes that were killed have left on this machine."""
+    for folder in abandoned():
+        with alone(folder):
+            if not users(folder):
+                take_down(folder)
 
 
 def _empty(layout: Layout) -> None:
@@ -232,12 +253,11 @@ def _empty(layout: Layout) -> None:
 
 def _prepare_for_nodes(layout: Layout, processes: Processes, facts: Facts) -> str:
     """Find a place for nodes, and return the address of the host in it."""
-    if not any(place.is_taken for place in PLACES):  # else they are not as they were, and another cluster's to restore
-        facts.sysctls = {name: Path("/proc/sys", name).read_text() for name in SYSCTLS}
     place = take_place(processes, layout.folder)
     facts.place = place.number
     facts.registry_port, facts.dns_port = free_ports(place.host_address, 2)
     facts.write(layout)
+    keep_sysctls()
     return place.host_address
 
 
@@ -253,12 +273,12 @@ def _take_down(layout: Layout, processes: Processes) -> None:
     processes.stop([name for name in processes.known() if name != SWITCH], number=signal.SIGKILL)
     place = Place(facts.place)
     if facts.place and place.user == layout.folder:  # else its switch was killed, and another cluster has the place
-        for name, value in facts.sysctls.items():
-            Path("/proc/sys", name).write_text(value)
         remove_cgroups(place.cgroup)
         remove_host_cable(place)
     for name in facts.nodes:
         remove_disk(layout, name)
     shutil.rmtree(layout.folder / "etcd", ignore_errors=True)
-    layout.facts.unlink()
+    layout.facts.unlink(missing_ok=True)
     processes.stop([SWITCH], number=signal.SIGKILL)
+    if facts.place:
+        restore_sysctls()

@@ -11,22 +11,17 @@ is a skip that says what to install.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import Process, find
-
 from .cluster import Cluster, OwnCluster, take_down
 from .layout import Layout
-from .network import PLACES
+from .locks import alone
 from .problems import PartMissing
-
-MARK = "used-by-"
-"""In a cluster's folder, one file per test process that uses it, whose pid and start time follow."""
+from .users import mark_use, users
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +58,7 @@ def trainer_cluster(cluster: Cluster) -> Cluster:
     """The same, with JobSet's and Kubeflow Trainer's controllers."""
     with needed():
         if isinstance(cluster, OwnCluster):
-            with _alone(cluster.layout.folder):
+            with alone(cluster.layout.folder):
                 cluster.start_trainer()
         elif not cluster.serves("trainer.kubeflow.org"):
             raise PartMissing("Kubeflow Trainer is not installed in the cluster of MLX_TEST_KUBECONFIG → install it")
@@ -92,45 +87,19 @@ def needed() -> Iterator[None]:
 @contextlib.contextmanager
 def shared_cluster(folder: Path, *, nodes: int = 2) -> Iterator[OwnCluster]:
     """The cluster of a folder: who comes first starts it, who leaves last ends it."""
-    me = find(os.getpid())
-    assert me is not None
-    with _alone(folder):
-        end_what_nobody_uses()
+    with alone(folder):
         if not Layout(folder).facts.exists():
-            OwnCluster.up(folder, nodes=nodes)
-        mine = folder / f"{MARK}{me.pid}-{me.started}"
-        mine.touch()
+            OwnCluster.up(folder, nodes=nodes, used_by_me=True)
+        mine = mark_use(folder)
     try:
         yield OwnCluster(folder)
     finally:
-        with _alone(folder):
+        with alone(folder):
             mine.unlink()
-            if not _users(folder):
+            if not users(folder):
                 take_down(folder)
 
 
 def _brought(kubeconfig: Path) -> Cluster:
     """A cluster that was there before; one that `python -m tests.cluster up` has started is ours all the same."""
     return OwnCluster(kubeconfig.parent) if Layout(kubeconfig.parent).facts.exists() else Cluster(kubeconfig)
-
-
-def end_what_nobody_uses() -> None:
-    """A test process that was killed leaves its cluster behind."""
-    for place in PLACES:
-        if place.is_taken and (folder := place.user) and any(folder.glob(f"{MARK}*")) and not _users(folder):
-            take_down(folder)
-
-
-def _users(folder: Path) -> list[Process]:
-    """Test processes that use a cluster and are alive."""
-    marks = (path.name.removeprefix(MARK).partition("-") for path in folder.glob(f"{MARK}*"))
-    users = [Process(int(pid), started) for pid, _, started in marks]
-    return [process for process in users if process.alive()]
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

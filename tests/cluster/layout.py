@@ -43,8 +43,6 @@ class Facts:
     nodes: list[str]
     registry_port: int = 0
     dns_port: int = 0
-    sysctls: dict[str, str] = dataclasses.field(default_factory=dict)
-    """What the kubelet changes for the whole machine, as it was before."""
 
     def write(self, layout: Layout) -> None:
         """Keep them in the cluster's folder."""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.api import MERGE_PATCH
 from tests.cluster.cluster import OwnCluster, running_cluster
-from tests.cluster.crds import STAND_INS, StandInCrds
+from tests.cluster.crds import STAND_INS, StandInCrds, crds_of
 from tests.cluster.fixtures import needed
 from tests.cluster.problems import ApiRefused, PartMissing
 
@@ -57,9 +57,7 @@ def test_released_crds_refuse_what_the_project_would(api_alone: OwnCluster, recw
     api_alone.api.apply(queue | {"metadata": metadata, "spec": {"clusterQueue": "gpus"}})
 
 
-def test_a_project_that_nothing_stands_in_for_is_named(
-    api_alone: OwnCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_project_that_nothing_stands_in_for_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MLX_TEST_CRDS", str(tmp_path))
     with pytest.raises(PartMissing, match="has no folder ray"):
-        api_alone.apply_crds("ray")
+        crds_of("ray")
