@@ -42,9 +42,9 @@ cluster: .venv/.ready ## Build the tests' Kubernetes outside the repository (roo
 	$(BIN)/python -m tests.cluster build
 
 # where it can't be built, the tests say what to install: as a skip, or with MLX_TESTS_REQUIRE_ALL=1 as a failure
-cluster-test: .venv/.ready ## Run the tests of that Kubernetes: real nodes, pods, GPUs that are none, a lost node
+cluster-test: .venv/.ready $(BUILD)/cluster/.ready $(BUILD)/torch/.ready ## Run the tests of that Kubernetes, and of steps on it: real nodes, faults, GPUs that are none
 	-$(MAKE) cluster
-	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest tests/cluster tests/kubernetes
 
 e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3, quick faults
 	$(BIN)/pytest tests/e2e tests/faults
