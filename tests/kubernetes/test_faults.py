@@ -8,7 +8,6 @@ from typing import Final
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import cluster
 from tests.e2e.harness import Environment, processes_about
 from tests.faults.judge import judge
 from tests.faults.lab import Lab
@@ -16,8 +15,6 @@ from tests.faults.rows import ROWS, Row
 from tests.faults.run import run_cases
 from tests.faults.subjects import SUBJECTS, Subject
 from tests.faults.test_quick import Ran
-
-__all__ = ["cluster"]
 
 AIRFLOW: Final = Environment("cluster")
 AT_ONCE: Final = 4

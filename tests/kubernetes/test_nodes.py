@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
-from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.backends.base import State
 from airflow_provider_mlx.backends.kubernetes.settings import KubernetesSettings, TrainerSettings
 from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.testing.steps import ContractStep
-from tests.cluster.fixtures import cluster, trainer_cluster
-from tests.contract.test_kubernetes import (
-    CONN_ID,
-    IMAGE,
-    S3_CONN_ID,
-    ConnectedKubernetes,
-    ConnectedTrainer,
-    namespace,
-    s3,
-)
+from tests.contract.test_kubernetes import CONN_ID, ConnectedKubernetes, ConnectedTrainer
 from tests.distributed.conftest import TORCH
-
-__all__ = ["cluster", "namespace", "s3", "trainer_cluster"]
 
 MEETS = """
     import os, socket, time
@@ -88,26 +75,6 @@ def finish(backend, handle, seconds=180):
             return found
         time.sleep(0.2)
     raise AssertionError(f"after {seconds} s the job is still {backend.find(handle.name)}")
-
-
-@pytest.fixture
-def root(request):
-    return f"s3://cluster/nodes/{abs(hash(request.node.nodeid)):x}"
-
-
-@pytest.fixture
-def store(s3, monkeypatch):
-    extra = {"region_name": "eu-central-1", "endpoint_url": s3}
-    connection = {"conn_type": "aws", "login": "id", "password": "key", "extra": extra}
-    monkeypatch.setenv(f"AIRFLOW_CONN_{S3_CONN_ID.upper()}", json.dumps(connection))
-    return open_store("s3://cluster", S3_CONN_ID)
-
-
-@pytest.fixture
-def connected(cluster, monkeypatch):
-    extra = {"kube_config_path": str(cluster.kubeconfig)}
-    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps({"conn_type": "kubernetes", "extra": extra}))
-    monkeypatch.setenv(IMAGE, cluster.s3_image)
 
 
 @pytest.fixture(params=["kubernetes", "trainer"])
