@@ -110,7 +110,7 @@ def _busybox(root: Path) -> None:
 
 def _debian_with_python(root: Path) -> None:
     done = subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={','.join(DEBIAN_PACKAGES)}", RELEASE, root, debian_mirror()],
+        ["debootstrap", "--variant=minbase", f"--include={','.join(DEBIAN_PACKAGES)}", RELEASE, root, *debian_mirror()],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     if done.returncode:

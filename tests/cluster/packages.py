@@ -73,13 +73,13 @@ def install_packages() -> None:
             raise PartMissing(f"apt-get could not install {_explained(names)} → try it by hand: {_command(names)}")
 
 
-def debian_mirror() -> str:
-    """Where this machine takes Debian from."""
+def debian_mirror() -> list[str]:
+    """Where this machine takes Debian from, as debootstrap's last argument; without it, it has a mirror of its own."""
     for file in (Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")):
         for word in file.read_text().split() if file.is_file() else []:
             if word.startswith("http") and word.rstrip("/").endswith("/debian"):
-                return word
-    return "http://deb.debian.org/debian"
+                return [word]
+    return []
 
 
 def _apt_install(names: list[str]) -> bool:
