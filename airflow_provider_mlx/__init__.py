@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .operators.artifact import Artifact as Artifact
     from .operators.assets import AssetArtifact as AssetArtifact
     from .operators.gate import MlxGate as MlxGate
+    from .operators.kubernetes_resource import MlxKubernetesResourceOperator as MlxKubernetesResourceOperator
     from .operators.step import MlxStepOperator as MlxStepOperator
     from .runtime.outputs import Metrics as Metrics
     from .runtime.outputs import Model as Model
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .runtime.shown import Markdown as Markdown
     from .runtime.shown import Table as Table
     from .runtime.values import Dataset as Dataset
+    from .sensors.kubernetes_job import MlxKubernetesSensor as MlxKubernetesSensor
     from .step.resources import Resources as Resources
 
 _WHERE = {
@@ -35,6 +37,8 @@ _WHERE = {
     "Markdown": "runtime.shown",
     "Metrics": "runtime.outputs",
     "MlxGate": "operators.gate",
+    "MlxKubernetesResourceOperator": "operators.kubernetes_resource",
+    "MlxKubernetesSensor": "sensors.kubernetes_job",
     "MlxStepOperator": "operators.step",
     "Model": "runtime.outputs",
     "Output": "runtime.outputs",
@@ -45,8 +49,9 @@ _WHERE = {
 }
 
 __all__ = [
-    "Artifact", "AssetArtifact", "Dataset", "Html", "Markdown", "Metrics", "MlxGate", "MlxStepOperator", "Model",
-    "Output", "Resources", "Table", "__version__", "mlx_stack_param", "mlx_task",
+    "Artifact", "AssetArtifact", "Dataset", "Html", "Markdown", "Metrics", "MlxGate", "MlxKubernetesResourceOperator",
+    "MlxKubernetesSensor", "MlxStepOperator", "Model", "Output", "Resources", "Table", "__version__",
+    "mlx_stack_param", "mlx_task",
 ]  # fmt: skip
 
 

@@ -20,7 +20,18 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "operators": [{"integration-name": "MLX steps", "python-modules": ["airflow_provider_mlx.operators.step"]}],
+        "operators": [
+            {
+                "integration-name": "MLX steps",
+                "python-modules": [
+                    "airflow_provider_mlx.operators.step",
+                    "airflow_provider_mlx.operators.kubernetes_resource",
+                ],
+            }
+        ],
+        "sensors": [
+            {"integration-name": "MLX steps", "python-modules": ["airflow_provider_mlx.sensors.kubernetes_job"]}
+        ],
         "task-decorators": [{"name": "mlx", "class-name": "airflow_provider_mlx.decorators.mlx.mlx_task"}],
         "extra-links": ["airflow_provider_mlx.links.step.JobLink", "airflow_provider_mlx.links.step.FolderLink"],
         "cli": ["airflow_provider_mlx.cli.airflow_commands.get_commands"],

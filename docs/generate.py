@@ -57,6 +57,7 @@ def pages() -> dict[Path, str]:
     reference: Mapping[str, Callable[[], str]] = {
         "settings": settings,
         "operator": operator,
+        "kubernetes": kubernetes,
         "resources": resources,
         "errors": errors,
         "codecs": codecs,
@@ -91,12 +92,7 @@ def operator() -> str:
     init = next(item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__")
     defaults = {a.arg: d for a, d in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)}
     documented = fields_of(ast.get_docstring(node) or "")
-    templated = {
-        value
-        for item in node.body
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id == "template_fields"
-        for value in ast.literal_eval(item.value or ast.Tuple(elts=[]))
-    }
+    templated = templated_fields(node)
     types = {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in init.args.kwonlyargs}
     missing = set(defaults) - set(documented) - {"step_resources"}
     if missing or set(documented) - set(defaults):
@@ -130,6 +126,50 @@ def operator() -> str:
         "DAG is parsed, with the way out:\n\n"
         + table(("name", "way out"), [(f"`{name}`", cell(way)) for name, way in assigned("WAYS_OUT").items()])
     )
+
+
+def kubernetes() -> str:
+    """The fields of the operator and of the sensor for people who bring manifests."""
+    parts = [
+        ("operators/kubernetes_resource.py", "MlxKubernetesResourceOperator"),
+        ("sensors/kubernetes_job.py", "MlxKubernetesSensor"),
+    ]
+    sections = []
+    for path, name in parts:
+        node = class_of(PACKAGE / path, name)
+        doc = ast.get_docstring(node) or ""
+        fields = documented_fields(node)
+        rows = [(f"`{field}`", f"`{kind}`".replace("|", "\\|"), given, said) for field, kind, given, said in fields]
+        head = " ".join(text(part) for part in doc.partition("\n\n:param")[0].split("\n\n"))
+        sections.append(f"## {name}\n\n{head}\n\n" + table(("field", "type", "templated", "meaning"), rows))
+    return (
+        "\n# Manifests\n\n[The guide](../guides/kubernetes-manifests.md) has examples. Both take the fields of every "
+        "Airflow operator too (`retries`, `pool`, `inlets`, `outlets`, …).\n\n" + "\n".join(sections)
+    )
+
+
+def documented_fields(node: ast.ClassDef) -> list[tuple[str, str, str, str]]:
+    """Name, type, whether it is templated, and meaning of every field of an operator; its docstring has all of them."""
+    init = next(item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__")
+    types = {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in init.args.kwonlyargs}
+    said = fields_of(ast.get_docstring(node) or "")
+    if set(types) != set(said):
+        raise SystemExit(f"{node.name}: docstring and signature differ in {set(types) ^ set(said)}")
+    templated = templated_fields(node)
+    return [
+        (name, types[name].removesuffix(" | None"), "yes" if name in templated else "", meaning)
+        for name, meaning in said.items()
+    ]
+
+
+def templated_fields(node: ast.ClassDef) -> set[str]:
+    """The literal ``template_fields`` of a class."""
+    return {
+        value
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id == "template_fields"
+        for value in ast.literal_eval(item.value or ast.Tuple(elts=[]))
+    }
 
 
 def resources() -> str:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-OURS = ("MlxDecoratedOperator", "MlxStepOperator", "MlxStep", "@task.mlx")
+OURS = ("MlxDecoratedOperator", "MlxStepOperator", "MlxStep", "@task.mlx", "MlxKubernetesResource")
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,20 @@ class LogChunk:
 
 
 @dataclass(frozen=True)
+class Brought:
+    """
+    What a manifest asks for that its author brought, for the policy.
+
+    :param gpus: of all its pods together, as ``pods`` are all that run at once.
+    """
+
+    images: tuple[str, ...] = ()
+    service_accounts: tuple[str, ...] = ()
+    gpus: float = 0
+    pods: int = 1
+
+
+@dataclass(frozen=True)
 class JobView:
     """
     How the world looks from inside this backend's jobs.
@@ -263,6 +277,10 @@ class Backend(abc.ABC):
     def problems(self, spec: JobSpec) -> list[Problem]:
         """What this backend cannot honour of ``spec`` beyond the fields of :attr:`cannot`."""
         return []
+
+    def brought(self, spec: JobSpec) -> Brought | None:
+        """What a manifest asks for, where the backend takes such."""
+        return None
 
     @abc.abstractmethod
     def submit(self, request: Mapping[str, Any]) -> JobHandle:

@@ -23,6 +23,10 @@ _OURS: Final[Mapping[str, str]] = {
     "kubernetes": "airflow_provider_mlx.backends.kubernetes.backend:KubernetesBackend",
     "trainer": "airflow_provider_mlx.backends.kubernetes.trainer:TrainerBackend",
 }
+_OF_OPERATORS: Final[Mapping[str, str]] = {
+    "kubernetes_resource": "airflow_provider_mlx.backends.kubernetes.resource:ResourceBackend",
+}
+"""Backends that no stack names: an operator makes their targets."""
 
 
 @cache
@@ -32,7 +36,7 @@ def backend_class(name: str) -> type[Backend]:
 
     :raises InvalidStep: no such backend is installed.
     """
-    where = backend_names().get(name)
+    where = _OF_OPERATORS.get(name) or backend_names().get(name)
     if where is None:
         raise InvalidStep(
             f"there is no backend `{name}`",

@@ -14,7 +14,7 @@ from typing import Final
 
 from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import BackendUnavailable, InvalidStep, MlxError, first_line
-from airflow_provider_mlx.operators.step import MlxStepOperator
+from airflow_provider_mlx.operators.job import MlxJobOperator
 from airflow_provider_mlx.runtime.requirements import normal_name
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.stacks import Stack, Stacks
@@ -93,7 +93,7 @@ def _triggerer(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
 
 def _pools(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
     required = {rule.pool: f"the policy `{rule.pattern}` ({rule.where})" for rule in scene.stacks.policy if rule.pool}
-    tasks = [task for task in getattr(scene.dag, "tasks", ()) if isinstance(task, MlxStepOperator)]
+    tasks = [task for task in getattr(scene.dag, "tasks", ()) if isinstance(task, MlxJobOperator)]
     defers = any(_flag(name, "defers") for name in checks.backends_of(chosen))
     used = {task.pool: f"the step `{task.task_id}`" for task in tasks if defers}
     yield from checks.pools(required, used, pools() if required or used else {})

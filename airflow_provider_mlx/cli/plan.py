@@ -13,11 +13,11 @@ from typing import Any
 from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.jobs.plan import PlannedAttempt, Planner
-from airflow_provider_mlx.operators.execution import choice_of, definition_of
+from airflow_provider_mlx.operators.job import MlxJobOperator
 from airflow_provider_mlx.operators.step import MlxStepOperator
 from airflow_provider_mlx.operators.surroundings import identity_of, options_for, read_stacks, stack_choice
 from airflow_provider_mlx.settings import read_settings
-from airflow_provider_mlx.stacks import ResolvedStep, resolve_target
+from airflow_provider_mlx.stacks import ResolvedStep
 from airflow_provider_mlx.version_compat import find_dag
 
 from .places import root_of
@@ -42,10 +42,10 @@ def run_plan(arguments: argparse.Namespace) -> str:
     name, why = stack_choice(
         stacks, settings, step=arguments.stack or task.stack or None, declared=dict(dag.params), params=params
     )
-    resolved = resolve_target(stacks, name, choice_of(task, context["ti"]), why=why)
+    resolved = task.resolve_on(stacks, name, context["ti"], why=why)
     options = options_for(context, settings, stacks)
     planner = Planner(
-        definition=definition_of(task, context, root_of(dag)), identity=identity_of(context["ti"], settings),
+        definition=task.definition(context, root_of(dag)), identity=identity_of(context["ti"], settings),
         resolved=resolved, options=replace(options, local_allowed=True), store=ObjectStore(),
     )  # fmt: skip
     if not options.local_allowed and any(target.backend == "local" for target in resolved.targets):
@@ -54,7 +54,7 @@ def run_plan(arguments: argparse.Namespace) -> str:
     return _as_json(planned, resolved) if arguments.json else _as_text(planned, resolved)
 
 
-def find_task(dag_id: str, task_id: str) -> tuple[Any, MlxStepOperator]:
+def find_task(dag_id: str, task_id: str) -> tuple[Any, MlxJobOperator]:
     """
     The step's operator, from the DAG files of this deployment.
 
@@ -69,7 +69,7 @@ def find_task(dag_id: str, task_id: str) -> tuple[Any, MlxStepOperator]:
     return dag, task_of(dag, task_id)
 
 
-def task_of(dag: Any, task_id: str) -> MlxStepOperator:
+def task_of(dag: Any, task_id: str) -> MlxJobOperator:
     """
     A step of a DAG; of a mapped one, an instance with the mapped arguments left open.
 
@@ -83,8 +83,20 @@ def task_of(dag: Any, task_id: str) -> MlxStepOperator:
     task = tasks[task_id]
     if getattr(task, "is_mapped", False) or hasattr(task, "partial_kwargs"):
         task = _unmapped(task)
-    if not isinstance(task, MlxStepOperator):
+    if not isinstance(task, MlxJobOperator):
         raise InvalidStep(f"`{task_id}` is a {type(task).__name__}, not a step of airflow-provider-mlx")
+    return task
+
+
+def step_of(dag: Any, task_id: str) -> MlxStepOperator:
+    """
+    A step of a DAG, as :func:`task_of` finds it.
+
+    :raises InvalidStep: it runs what its author brought, and no code of a DAG file.
+    """
+    task = task_of(dag, task_id)
+    if not isinstance(task, MlxStepOperator):
+        raise InvalidStep(f"`{task_id}` is a {type(task).__name__}, which brings no code to run elsewhere")
     return task
 
 

@@ -27,7 +27,7 @@ from airflow_provider_mlx.step.requirements import with_codec_packages
 
 from .output import Answer, logs_on_stderr
 from .places import Place, Scene, places, read_connection, scene_of, with_work_dir
-from .plan import task_of
+from .plan import step_of
 from .recorded import Recorded, check_replayable, confirmation, is_private, read_recorded
 from .replay_context import Folders, artifacts_of, inputs_to_bring, replayed_context, variables_of_rank_0
 from .replay_report import has_artifacts, report
@@ -207,7 +207,7 @@ def _working_tree(scene: Scene, recorded: Recorded) -> Code:
             [Problem(error, "mend the file") for error in scene.import_errors],
             remedy="point `AIRFLOW__CORE__DAGS_FOLDER` at the folder of your clone",
         )
-    task = task_of(scene.dag, recorded.identity.task_id)
+    task = step_of(scene.dag, recorded.identity.task_id)
     _refuse_templates(task)
     shipped = task.shipped_payload(dag_file=scene.dag.fileloc, root=scene.root)
     if shipped.payload is None:

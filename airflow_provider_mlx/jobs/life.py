@@ -188,7 +188,7 @@ class StepLife:
     def _explain(self, active: ActiveAttempt, status: JobStatus, ending: Ending) -> MlxError:
         current = self._current
         job, url, number = current.describe(active), active.backend.link(active.handle), active.ledger.attempt
-        if ending is Ending.LOST:
+        if ending is Ending.LOST and active.stop_reason is None:  # else we stopped it by deleting it
             return lost(status, job=job, attempt=number)
         if ending is Ending.RESULT_MISSING:
             return result_missing(job=job, attempt=number, uri=active.ledger.uri, url=url, log_tail=active.log.tail)

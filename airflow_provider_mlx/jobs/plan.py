@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
-from airflow_provider_mlx.backends.base import Backend, TargetSettings, no_connections
+from airflow_provider_mlx.backends.base import Backend, Brought, TargetSettings, no_connections
 from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, Problem
 from airflow_provider_mlx.runtime.protocol import NO_LAUNCHER, PROTOCOL, StepContext
@@ -190,7 +190,7 @@ class Planner:
             backend.problems(spec)
             + self._deployment(backend)
             + return_type_problems(self.definition.return_types)
-            + self._policy(target, spec)
+            + self._policy(target, spec, backend.brought(spec))
             + requirement_problems(self.definition.requirements, target.wheelhouse, self._readable)
         )
         if problems:
@@ -220,7 +220,8 @@ class Planner:
             outputs_uri=join(root, self.identity.attempt_folder(number)),
             bundle=self._bundle_reference(root),
             inputs=tuple(ObjectReference(item.uri, item.sha256, item.size) for item in self.inputs),
-            command=self.definition.command, image=target.image, python=target.python, resources=resources,
+            command=self.definition.command, manifest=self.definition.manifest, image=target.image,
+            python=target.python, resources=resources,
             env=target.env, secrets=self._secrets(target), tags=target.tags,
             wheelhouse=target.wheelhouse or "", install_client=self.resolved.install_client,
             native_limit_seconds=int((limit + NATIVE_MARGIN).total_seconds()) if limit else None,
@@ -345,20 +346,23 @@ class Planner:
             )
         return problems
 
-    def _policy(self, target: Target, spec: JobSpec) -> list[Problem]:
+    def _policy(self, target: Target, spec: JobSpec, brought: Brought | None) -> list[Problem]:
         gpus = spec.resources.gpus
         settings = target.settings.model_dump() if target.settings is not None else {}
-        return check_policy(
-            self.options.policy,
-            PolicyQuestion(
-                dag_id=self.identity.dag_id, task_id=self.identity.task_id, stack=self.resolved.stack,
-                target=self.resolved.target, image=target.image,
-                service_account=settings.get("service_account"), role=settings.get("role_arn"),
-                overrides=self.resolved.overrides, gpu=(gpus.count if gpus else 0) * spec.resources.node_count,
-                nodes=spec.resources.node_count, max_runtime=self._limit(target, spec.resources),
-                pool=self.options.pool,
-            ),
+        question = PolicyQuestion(
+            dag_id=self.identity.dag_id, task_id=self.identity.task_id, stack=self.resolved.stack,
+            target=self.resolved.target, image=target.image,
+            service_account=settings.get("service_account"), role=settings.get("role_arn"),
+            overrides=self.resolved.overrides, gpu=(gpus.count if gpus else 0) * spec.resources.node_count,
+            nodes=spec.resources.node_count, max_runtime=self._limit(target, spec.resources),
+            pool=self.options.pool,
         )  # fmt: skip
+        if brought is None:
+            return check_policy(self.options.policy, question)
+        question = replace(question, gpu=brought.gpus, nodes=brought.pods, service_account=None)
+        questions = [question, *(replace(question, image=image) for image in brought.images)]
+        questions += [replace(question, service_account=account) for account in brought.service_accounts]
+        return list(dict.fromkeys(problem for one in questions for problem in check_policy(self.options.policy, one)))
 
     def _headline(self, target: Target | None = None) -> str:
         where = f"stack `{self.resolved.stack}`, target `{self.resolved.target}`"

@@ -15,13 +15,13 @@ from airflow_provider_mlx.triggers.order import WatchOrder
 from airflow_provider_mlx.version_compat import can_defer
 
 if TYPE_CHECKING:
-    from .step import MlxStepOperator
+    from .job import MlxJobOperator
 
 QUIET_SECONDS: Final = 6.0
 """No event fires sooner after a deferral; see :class:`~airflow_provider_mlx.triggers.order.WatchOrder`."""
 
 
-def may_leave(operator: MlxStepOperator, settings: Settings) -> bool:
+def may_leave(operator: MlxJobOperator, settings: Settings) -> bool:
     """The step's own word, then the deployment's; never where a deferral cannot keep the promises."""
     wanted = settings.deferrable if operator.deferrable is None else operator.deferrable
     return wanted and can_defer()

@@ -24,7 +24,7 @@ from airflow_provider_mlx.lineage.provider import SPOOL_FOLDER, step_lineage
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.settings import read_settings
-from airflow_provider_mlx.stacks import ResolvedStep, Stacks, StepChoice, resolve_target
+from airflow_provider_mlx.stacks import ResolvedStep, Stacks, StepChoice
 from airflow_provider_mlx.stacks.browse import browse_url
 from airflow_provider_mlx.step.credentials import requirement_problems
 from airflow_provider_mlx.step.definition import StepDefinition
@@ -49,10 +49,11 @@ from .surroundings import (
 )
 
 if TYPE_CHECKING:
+    from .job import MlxJobOperator
     from .step import MlxStepOperator
 
 
-def begin_step(operator: MlxStepOperator, context: Mapping[str, Any], *, killed: threading.Event) -> Any:
+def begin_step(operator: MlxJobOperator, context: Mapping[str, Any], *, killed: threading.Event) -> Any:
     """
     Arrive at the step, and run it to its end or leave; what becomes ``return_value``.
 
@@ -71,7 +72,7 @@ def begin_step(operator: MlxStepOperator, context: Mapping[str, Any], *, killed:
 
 
 def resume_step(
-    operator: MlxStepOperator,
+    operator: MlxJobOperator,
     context: Mapping[str, Any],
     *,
     killed: threading.Event,
@@ -97,7 +98,7 @@ def resume_step(
 class _Step:
     """One try of one operator, with what is read when it is needed."""
 
-    def __init__(self, operator: MlxStepOperator, context: Mapping[str, Any], killed: threading.Event) -> None:
+    def __init__(self, operator: MlxJobOperator, context: Mapping[str, Any], killed: threading.Event) -> None:
         self._operator, self._context, self._killed = operator, context, killed
         self._ti = context["ti"]
         self.settings = read_settings()
@@ -116,7 +117,7 @@ class _Step:
             self.stacks, self.settings, step=operator.stack or None, declared=dict(context["dag"].params),
             params=plain_params(context["params"]),
         )  # fmt: skip
-        return resolve_target(self.stacks, name, choice_of(operator, self._ti), why=why)
+        return operator.resolve_on(self.stacks, name, self._ti, why=why)
 
     def life(self, root: str, conn_id: str | None, *, leaves: bool, browse: str | None = None) -> StepLife:
         """
@@ -140,7 +141,7 @@ class _Step:
             facts=self._facts,
             plans=StepPlans(
                 outline=lambda: self._outline(store),
-                definition=lambda: definition_of(self._operator, self._context, self._bundle_root),
+                definition=lambda: self._operator.definition(self._context, self._bundle_root),
                 inputs=lambda definition: self._inputs(definition, store),
                 log=self._operator.log,
             ),
@@ -168,8 +169,8 @@ class _Step:
     def _outline(self, store: ObjectStore) -> Planner:
         operator = self._operator
         return Planner(
-            definition=StepDefinition(command=operator_command(operator), secrets=operator.secrets),
-            identity=self._identity, resolved=self.resolved, store=store, try_number=self._facts.try_number,
+            definition=operator.outline(), identity=self._identity, resolved=self.resolved, store=store,
+            try_number=self._facts.try_number,
             options=options_for(self._context, self.settings, self.stacks), read_connection=BaseHook.get_connection,
         )  # fmt: skip
 
@@ -243,12 +244,6 @@ def refuse_kept_secrets(operator: MlxStepOperator, requirements: Sequence[str]) 
     problems += requirement_problems(requirements)
     if problems:
         raise InvalidStep("the step holds secrets that would be kept", problems)
-
-
-def operator_command(operator: MlxStepOperator) -> tuple[str, ...] | None:
-    """A container's command, if that is what runs."""
-    command = getattr(operator, "command", None)
-    return tuple(command) if command else None
 
 
 def connect(record: AttemptRecord, store: ObjectStore) -> Backend:

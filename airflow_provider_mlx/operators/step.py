@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
-
-from airflow_provider_mlx.exceptions import InvalidStep, MlxError, Problem
-from airflow_provider_mlx.links.step import FolderLink, JobLink
+from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.step.resources import Resources
 
 from .arguments import fill_context, static_argument
-from .failures import as_airflow_error
+from .job import MlxJobOperator
 from .payloads import ShippedPayload, command_payload, entrypoint_payload, function_payload, script_payload
+
+if TYPE_CHECKING:
+    from airflow_provider_mlx.stacks import ResolvedStep, Stacks
+    from airflow_provider_mlx.step.definition import StepDefinition
 
 _PAYLOADS: Final = ("entrypoint", "script", "command")
 
 
-class MlxStepOperator(BaseOperator):
+class MlxStepOperator(MlxJobOperator):
     """
     Run a step where the stack says.
 
@@ -58,10 +58,6 @@ class MlxStepOperator(BaseOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "arguments": "json", "step_resources": "json", "env": "json", "overrides": "json",
     }  # fmt: skip
-    operator_extra_links = (JobLink(), FolderLink())
-    collected: Any = None
-    """The result, in the process that collected it."""
-    ui_color = "#e6f0fa"
     custom_operator_name = "MlxStep"
 
     def __init__(
@@ -90,15 +86,16 @@ class MlxStepOperator(BaseOperator):
         deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            stack=stack, target=target, deferrable=deferrable, skip_on_exit_code=skip_on_exit_code,
+            preemptions=preemptions, **kwargs,
+        )  # fmt: skip
         self.entrypoint = entrypoint
         self.script = script
         self.source = source
         self.command = list(command) if command is not None else None
         self.arguments = static_argument(dict(arguments or {}))
         self.argv = list(argv or [])
-        self.target = target
-        self.stack = stack
         # BaseOperator has a `resources` of its own, which Airflow would store and read as its own kind of object
         self.step_resources = Resources.from_wire(resources or step_resources).to_wire()
         # A path is kept as text: Airflow stores operator fields with the DAG.
@@ -112,10 +109,6 @@ class MlxStepOperator(BaseOperator):
         self.env = dict(env or {})
         self.secrets = dict(secrets or {})
         self.overrides = {name: dict(section) for name, section in (overrides or {}).items()}
-        self.skip_on_exit_code = [skip_on_exit_code] if isinstance(skip_on_exit_code, int) else skip_on_exit_code or []
-        self.preemptions = preemptions
-        self.deferrable = deferrable
-        self._killed: threading.Event | None = None
         self._check_payload()
 
     @classmethod
@@ -123,60 +116,24 @@ class MlxStepOperator(BaseOperator):
         """As every operator's; ``resources`` goes under a name that Airflow does not read as its own."""
         return super().partial(**renamed_resources(kwargs))
 
-    def execute(self, context: Any) -> Any:
-        """Run the step to its end and return its result; the artifacts' references go to ``mlx_artifacts``."""
-        from airflow_provider_mlx.operators.execution import begin_step  # heavy: not while a DAG is parsed
+    def resolve_on(self, stacks: Stacks, stack: str, ti: Any, *, why: str) -> ResolvedStep:
+        """The targets of this step on a stack."""
+        from airflow_provider_mlx.operators.execution import choice_of
+        from airflow_provider_mlx.stacks import resolve_target
 
-        return self._as_airflow(context, begin_step)
+        return resolve_target(stacks, stack, choice_of(self, ti), why=why)
 
-    def execute_complete(self, context: Any, event: Any = None) -> Any:
-        """
-        Go on after the trigger has fired.
+    def outline(self) -> StepDefinition:
+        """The command, where that is what runs, and the names of the secrets."""
+        from airflow_provider_mlx.step.definition import StepDefinition
 
-        :param event: what :class:`~airflow_provider_mlx.triggers.job.JobTrigger` fired.
-        """
-        from airflow_provider_mlx.operators.execution import resume_step
+        return StepDefinition(command=tuple(self.command) if self.command else None, secrets=self.secrets)
 
-        return self._as_airflow(context, resume_step, event=event)
+    def definition(self, context: Mapping[str, Any], root: str | None) -> StepDefinition:
+        """Code, files, arguments and requirements."""
+        from airflow_provider_mlx.operators.execution import definition_of
 
-    def _as_airflow(self, context: Any, act: Callable[..., Any], **arguments: Any) -> Any:
-        self._killed = threading.Event()
-        self.link_urls: dict[str, str] = {}
-        try:
-            return act(self, context, killed=self._killed, **arguments)
-        except MlxError as error:
-            code = getattr(error, "exit_code", None)
-            if code is not None and code in self.skip_on_exit_code:
-                self.log.info("mlx: the step ended with exit code %s, by which it asks to be skipped", code)
-                raise AirflowSkipException(f"the step ended with exit code {code}") from None
-            if not (error.where or error.job):
-                error.job = f"step `{self.task_id}` of `{context['dag'].dag_id}`"
-            raise as_airflow_error(error) from error.__cause__
-
-    # --- what the OpenLineage provider asks for the task's own events ------------------------------------------------
-
-    def get_openlineage_facets_on_start(self) -> Any:
-        """The task's inputs, with its inlets."""
-        from airflow_provider_mlx.lineage.operator_facets import on_start
-
-        return on_start(self)
-
-    def get_openlineage_facets_on_complete(self, ti: Any) -> Any:
-        """What the step read and wrote, with inlets and outlets."""
-        from airflow_provider_mlx.lineage.operator_facets import on_complete
-
-        return on_complete(self, ti)
-
-    def get_openlineage_facets_on_failure(self, ti: Any) -> Any:
-        """What the step would have read and wrote."""
-        from airflow_provider_mlx.lineage.operator_facets import on_failure
-
-        return on_failure(self, ti)
-
-    def on_kill(self) -> None:
-        """Airflow wants this task to end. Called in a signal handler: ``execute`` does the rest (``jobs/life.py``)."""
-        if self._killed is not None:
-            self._killed.set()
+        return definition_of(self, context, root)
 
     # --- what runs; `@task.mlx` has another answer -------------------------------------------------------------------
 

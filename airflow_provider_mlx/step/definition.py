@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from airflow_provider_mlx.runtime.protocol import Arguments, Payload
 from airflow_provider_mlx.step.slicing import SourceSlice
@@ -18,6 +19,7 @@ class StepDefinition:
     :param source: the slice of a DAG file's function.
     :param files: further files of the user's, by their path on the job's ``sys.path``.
     :param command: a container's command.
+    :param manifest: an object of a cluster, brought whole.
     :param arguments: in wire form.
     :param requirements: what must be installed besides the image's packages.
     :param replace: protected packages that the requirements may replace.
@@ -31,6 +33,7 @@ class StepDefinition:
     source: SourceSlice | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     command: tuple[str, ...] | None = None
+    manifest: Mapping[str, Any] | None = None
     arguments: Arguments = field(default_factory=lambda: Arguments(args=[], kwargs={}))
     requirements: tuple[str, ...] = ()
     replace: tuple[str, ...] = ()

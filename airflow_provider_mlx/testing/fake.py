@@ -68,6 +68,7 @@ class Script:
     :param log_fails: how many reads of the log get no answer; -1 for all.
     :param cancel_fails: how many stop requests get no answer and do not arrive.
     :param stops_after: how many times a stopped job is still found stopping; -1 for a job that never stops.
+    :param when_stopped: what a stopped job is found as in the end: ``GONE`` where a stop deletes it.
     :param foreign: the job is found with another request's digest.
     :param value: the result.
     """
@@ -81,6 +82,7 @@ class Script:
     log_fails: int = 0
     cancel_fails: int = 0
     stops_after: int = 0
+    when_stopped: JobStatus = STOPPED
     foreign: bool = False
     value: Any = 42
 
@@ -101,11 +103,11 @@ class FakeJob:
         if self.stopped_looks is not None and not self.over:
             self.stopped_looks += 1
             slow = self.script.stops_after < 0 or self.stopped_looks <= self.script.stops_after
-            return STOPPING if slow else STOPPED
+            return STOPPING if slow else self.script.when_stopped
         seen = self.script.sees[min(self.looks, len(self.script.sees) - 1)]
         self.looks += 1
         if self.over and self.stopped_looks is not None:
-            return STOPPED
+            return self.script.when_stopped
         return seen
 
 

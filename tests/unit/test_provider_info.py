@@ -36,6 +36,9 @@ def test_every_class_that_provider_info_names_can_be_imported() -> None:
     for name in names:
         module, _, attribute = name.rpartition(".")
         assert hasattr(import_module(module), attribute), name
+    for entry in (*info["operators"], *info["sensors"]):
+        for module in entry["python-modules"]:
+            import_module(module)
 
 
 def test_the_package_imports_nothing_until_it_is_asked() -> None:

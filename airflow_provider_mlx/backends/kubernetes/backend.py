@@ -12,6 +12,7 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_mlx.backends.base import (
@@ -26,21 +27,23 @@ from airflow_provider_mlx.backends.base import (
     no_connections,
 )
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
-from airflow_provider_mlx.runtime.protocol import StoreAccess
+from airflow_provider_mlx.runtime.protocol import RESULT_FILE, StoreAccess
+from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.step.spec import JobSpec, request_digest
 
 from .client import KubernetesClient, Refused
 from .credentials import cluster_access
 from .kinds import KINDS, JobKind
-from .looking import Looking, handle_of
+from .looking import Looking, handle_of, object_of
 from .mounts import CODE_FILE, CONFIG_MAP_BYTES, store_mounts
-from .names import REQUEST_DIGEST, STOP_REQUESTED
+from .names import OUTPUTS, REQUEST_DIGEST, RESULT, STOP_REQUESTED
 from .paths import collection_path, object_path, plural_of
 from .plan import job_request
 from .pod import pod_problems
 from .pod_log import PodLog
-from .reading import maps
+from .reading import annotation, maps
 from .refusals import creation_error
+from .results import TERMINATION_MESSAGE, result_of
 from .schedulers import KUEUE_QUEUE
 from .scheduling import placement_problems
 from .settings import KubernetesSettings
@@ -78,7 +81,6 @@ class KubernetesBackend(Backend):
         super().__init__(settings, conn_id, store, read_connection=read_connection)
         self.client = KubernetesClient(self._access)
         self._looks: dict[str, Looking] = {}
-        self._log = PodLog(self.client, self._job_kind)
 
     # --- planning ------------------------------------------------------------------------------------------------
 
@@ -128,7 +130,7 @@ class KubernetesBackend(Backend):
             time.sleep(PAUSE_SECONDS)
 
     def _get_or_create(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        kind, digest = KINDS[request["kind"]], request_digest(request)
+        kind, digest = self._job_kind, request_digest(request)
         manifest = json.loads(json.dumps(request["manifest"]))
         manifest["metadata"]["annotations"][REQUEST_DIGEST] = digest
         self._fit(manifest, request)
@@ -138,7 +140,7 @@ class KubernetesBackend(Backend):
         except Refused as refused:
             if refused.code != 409 or refused.reason != "AlreadyExists":
                 raise creation_error(refused, kind=kind.kind, namespace=request["namespace"]) from None
-        found = self.client.get(f"{place}/{request['name']}")
+        found = self.client.get(f"{place}/{manifest['metadata']['name']}")
         if found is None:
             raise BackendUnavailable(f"the job {request['name']} was there and is gone")
         if found["metadata"].get("deletionTimestamp"):
@@ -215,14 +217,14 @@ class KubernetesBackend(Backend):
     def read_log(self, handle: JobHandle, cursor: str = "") -> LogChunk:
         """The main container's lines, of rank 0 where there are several pods."""
         namespace = (handle.location or {}).get("namespace", self.settings.namespace)
-        return self._log.read(namespace, handle.name, cursor)
+        return self._log.read(namespace, object_of(handle), cursor)
 
     def observer(self) -> JobObserver:
         """One watch of the jobs and one of their pods."""
         from .observer import KubernetesObserver
 
         backend = type(self)(self.settings, self.conn_id, read_connection=self.read_connection)
-        return KubernetesObserver(backend.client, self._job_kind, backend.name, self.settings.namespace)
+        return KubernetesObserver(backend.client, self._job_kind, backend._looking(None), self.settings.namespace)
 
     def observer_of(self, handle: JobHandle) -> JobObserver:
         """The same for one job alone."""
@@ -230,7 +232,8 @@ class KubernetesBackend(Backend):
 
         backend = type(self)(self.settings, self.conn_id, read_connection=self.read_connection)
         namespace = (handle.location or {}).get("namespace") or self.settings.namespace
-        return KubernetesObserver(backend.client, self._job_kind, backend.name, namespace, job=handle.name)
+        looking = backend._looking({"namespace": namespace})
+        return KubernetesObserver(backend.client, self._job_kind, looking, namespace, only=handle)
 
     def watch_scope(self) -> Mapping[str, Any]:
         """A namespace: one watch sees all our jobs in it."""
@@ -241,7 +244,7 @@ class KubernetesBackend(Backend):
         if not self.settings.console_url:
             return None
         place = {"namespace": handle.location.get("namespace", self.settings.namespace), "uid": handle.id}
-        return self.settings.console_url.format_map({**place, "job": handle.name, "kind": self.kind})
+        return self.settings.console_url.format_map({**place, "job": handle.name, "kind": self._job_kind.kind})
 
     # --- ending --------------------------------------------------------------------------------------------------
 
@@ -252,19 +255,25 @@ class KubernetesBackend(Backend):
         A job in Kueue's hands is deleted while it has no pods: Kueue would resume what somebody else suspends.
         """
         looking = self._looking(handle.location)
-        job = looking.job(handle.name)
+        job = looking.job(object_of(handle))
         if job is not None and not looking.status(job).state.finished:
             self._stop(job, looking, "Airflow asked for it")
 
     def collect(self, handle: JobHandle) -> None:
-        """Put to rest a job that cannot start, as one whose image cannot be pulled: the cluster would try for ever."""
+        """
+        Write down what a container without our runtime said; and put to rest a job that cannot start, as one whose
+        image cannot be pulled: the cluster would try for ever.
+        """
         looking = self._looking(handle.location)
-        job = looking.job(handle.name)
+        job = looking.job(object_of(handle))
         if job is None:
             return
         status = looking.status(job)
         if not status.state.finished:
             return
+        if status.state is State.SUCCEEDED and annotation(job, RESULT) == TERMINATION_MESSAGE:
+            result = result_of(self._job_kind, job, looking.pods(job["metadata"]["name"]))
+            self.store.create(join(annotation(job, OUTPUTS), RESULT_FILE), json.dumps(result, indent=1).encode())
         if not has_ended(self._job_kind, job):
             self._stop(job, looking, stop_note(status))
         elif status.state is not State.SUCCEEDED and self.settings.keep == "never":
@@ -272,17 +281,22 @@ class KubernetesBackend(Backend):
 
     def forget(self, handle: JobHandle) -> None:
         """Delete the job, and with it everything it owns, unless the target keeps what has finished."""
-        if self.settings.keep != "always" and (job := self._looking(handle.location).job(handle.name)) is not None:
+        if (
+            self.settings.keep != "always"
+            and (job := self._looking(handle.location).job(object_of(handle))) is not None
+        ):
             self._delete(job)
 
     def _stop(self, job: Mapping[str, Any], looking: Looking, why: str) -> None:
-        path = object_path(job)
+        path = self._path(job)
         if STOP_REQUESTED not in (job["metadata"].get("annotations") or {}):  # the first word stays
             self.client.patch(path, {"metadata": {"annotations": {STOP_REQUESTED: why[:NOTE_LIMIT]}}})
         if self._end_pods(job, looking):
             return
         if KUEUE_QUEUE in (job["metadata"].get("labels") or {}):
             self._delete(job)
+        elif not self._job_kind.suspend:  # it is there until its pods are gone
+            self.client.delete(path, uid=job["metadata"]["uid"], propagation="Foreground")
         else:  # deletes pending pods and makes no new ones; the object stays and tells what became of it
             self.client.patch(path, suspension(self._job_kind))
 
@@ -296,10 +310,10 @@ class KubernetesBackend(Backend):
         return bool(alive)
 
     def _delete(self, job: Mapping[str, Any]) -> None:
-        if self.client.delete(object_path(job), uid=job["metadata"]["uid"]):
+        if self.client.delete(self._path(job), uid=job["metadata"]["uid"]):
             return
         until = time.monotonic() + GONE_SECONDS
-        while self.client.get(object_path(job)) is not None and time.monotonic() < until:
+        while self.client.get(self._path(job)) is not None and time.monotonic() < until:
             time.sleep(PAUSE_SECONDS)
 
     # --- parts ---------------------------------------------------------------------------------------------------
@@ -307,6 +321,14 @@ class KubernetesBackend(Backend):
     @property
     def _job_kind(self) -> JobKind:
         return KINDS[self.kind]
+
+    @cached_property
+    def _log(self) -> PodLog:
+        return PodLog(self.client, self._job_kind)
+
+    def _path(self, job: Mapping[str, Any]) -> str:
+        kind, metadata = self._job_kind, job["metadata"]
+        return f"{collection_path(kind.api_version, kind.plural, metadata['namespace'])}/{metadata['name']}"
 
     def _looking(self, location: Mapping[str, str] | None) -> Looking:
         namespace = (location or {}).get("namespace") or self.settings.namespace

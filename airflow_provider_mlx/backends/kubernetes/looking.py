@@ -20,6 +20,9 @@ from .status import Seen, status_of
 _KUEUE_JOB: Final = "kueue.x-k8s.io/job-uid"
 _KUEUE_VERSIONS: Final = ("kueue.x-k8s.io/v1beta2", "kueue.x-k8s.io/v1beta1")
 
+OBJECT: Final = "object"
+"""In a handle's location, the name of the job's object where it is not the job's."""
+
 FIRST_QUESTION_SECONDS: Final = 4.0
 NEXT_QUESTION_SECONDS: Final = 12.0
 """A job that waits is asked why: not at once, since most start within seconds, and not at every look."""
@@ -49,7 +52,7 @@ class Looking:
         self._explained: dict[str, Explanation] = {}
 
     def find(self, name: str) -> FoundJob | None:
-        """The job of a name, as it is now."""
+        """The job whose object has this name, as it is now."""
         job = self.job(name)
         if job is None:
             self._explained.pop(name, None)
@@ -58,19 +61,23 @@ class Looking:
         return FoundJob(handle_of(self._backend, job), self.status(job), digest)
 
     def job(self, name: str) -> dict[str, Any] | None:
-        """The job's object."""
+        """The object of a name."""
         place = collection_path(self._kind.api_version, self._kind.plural, self._namespace)
         found = self._client.get(f"{place}/{name}")
         return None if found is None else {**found, "apiVersion": self._kind.api_version, "kind": self._kind.kind}
 
     def pods(self, name: str) -> list[dict[str, Any]]:
-        """The pods of a job."""
+        """The pods of a job's object; none where its kind does not tell which they are."""
+        if not self._kind.pods_label:
+            return []
         return self._items("v1", "pods", labelSelector=f"{self._kind.pods_label}={name}")
 
     def status(self, job: Mapping[str, Any], pods: Sequence[Mapping[str, Any]] | None = None) -> JobStatus:
         """What the job's state is; further questions are asked only while it waits for something."""
         name = job["metadata"]["name"]
-        seen = Seen(job, self.pods(name) if pods is None else pods)
+        if pods is None and self._kind.pods_label:
+            pods = self.pods(name)
+        seen = Seen(job, pods)
         status = self._judge(seen)
         if status.state is not State.ACTIVE or status.running or status.stopping:
             self._explained.pop(name, None)
@@ -123,4 +130,12 @@ def handle_of(backend: str, job: Mapping[str, Any]) -> JobHandle:
     metadata = job["metadata"]
     labels = metadata.get("labels") or {}
     location = {"namespace": metadata["namespace"], "deployment": labels.get(DEPLOYMENT, "")}
-    return JobHandle(backend, labels.get(JOB) or metadata["name"], id=metadata["uid"], location=location)
+    name = labels.get(JOB) or metadata["name"]
+    if name != metadata["name"]:  # a manifest's own
+        location[OBJECT] = metadata["name"]
+    return JobHandle(backend, name, id=metadata["uid"], location=location)
+
+
+def object_of(handle: JobHandle) -> str:
+    """The name of a job's object."""
+    return handle.location.get(OBJECT) or handle.name

@@ -25,6 +25,8 @@ STOP_REQUESTED: Final = f"{_OURS}/stop-requested"
 """That we stopped the job, and why; ``status.stop_note`` has the form of the value."""
 IDENTITY: Final = f"{_OURS}/identity"
 OUTPUTS: Final = f"{_OURS}/outputs"
+RESULT: Final = f"{_OURS}/result"
+"""Where the result of a job is that has no runtime of ours in it; see ``results.py``."""
 TAGS: Final = f"{_OURS}/tags"
 
 SELECTOR: Final = f"{MANAGED_BY}={_OURS}"

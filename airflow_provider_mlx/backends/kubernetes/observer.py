@@ -19,10 +19,11 @@ from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError
 from .client import KubernetesClient
 from .followers import Followers
 from .kinds import JobKind
-from .looking import NEXT_QUESTION_SECONDS, Looking
+from .looking import NEXT_QUESTION_SECONDS, Looking, object_of
 from .names import JOB, SELECTOR
 from .paths import collection_path
 from .pod_log import PodLog
+from .reading import at, label
 from .status import has_ended
 from .watching import Watched
 
@@ -33,21 +34,29 @@ class KubernetesObserver(JobObserver):
     """
     Keeps the namespace's jobs and pods in memory, pruned to what a status is made of.
 
-    :param job: the name of the only job that is of interest.
+    :param foreign: jobs are of interest that are not ours.
+    :param only: the only job that is of interest.
     """
 
-    def __init__(self, client: KubernetesClient, kind: JobKind, backend: str, namespace: str, *, job: str = "") -> None:
+    def __init__(
+        self, client: KubernetesClient, kind: JobKind, looking: Looking, namespace: str, *, foreign: bool = False,
+        only: JobHandle | None = None,
+    ) -> None:  # fmt: skip
         self._client = client
         self._kind = kind
-        self._looking = Looking(client, kind, backend, namespace)
+        self._looking = looking
+        self._foreign = foreign
         self._news = threading.Condition()
         jobs = collection_path(kind.api_version, kind.plural, namespace)
         pods = collection_path("v1", "pods", namespace)
-        # Pods of a runtime of the cluster's do not carry our labels.
-        ours = kind.pods_label if kind.makes_jobs else SELECTOR
-        ours, these = (f"{kind.pods_label}={job}", f"{JOB}={job}") if job else (ours, SELECTOR)
-        self._jobs = Watched(client, jobs, these, self._news, prune=lambda job: _job(job, kind))
+        # Our labels are not on the pods of others, of a runtime of the cluster's, and of kinds without a pod template.
+        ours = kind.pods_label if foreign or kind.makes_jobs or not kind.templates else SELECTOR
+        selector = "" if foreign else SELECTOR
+        if only is not None:
+            ours, selector = f"{kind.pods_label}={object_of(only)}", f"{JOB}={only.name}"
+        self._jobs = Watched(client, jobs, selector, self._news, prune=lambda job: _job(job, kind))
         self._pods = Watched(client, pods, ours, self._news, prune=_pod, by_label=kind.pods_label)
+        self._watches = [self._jobs, *([self._pods] if kind.pods_label else [])]
         self._known: dict[str, tuple[Any, JobStatus, float]] = {}
         self._followers = Followers(PodLog(client, kind), namespace)
 
@@ -55,44 +64,56 @@ class KubernetesObserver(JobObserver):
         """The statuses, at once if anything has changed, else after the wait."""
         until = time.monotonic() + wait_seconds
         before = {job.name: self._known[job.name][1] for job in jobs if job.name in self._known}
-        self._followers.retain({job.name for job in jobs})
-        self._looking.retain([job.name for job in jobs])
-        self._jobs.start()
-        self._pods.start()
+        self._followers.retain({object_of(job) for job in jobs})
+        self._looking.retain([object_of(job) for job in jobs])
+        for watch in self._watches:
+            watch.start()
         with self._news:
-            self._news.wait_for(lambda: self._jobs.answered and self._pods.answered, SYNC_SECONDS)
-            self._jobs.check()
-            self._pods.check()
+            self._news.wait_for(lambda: all(watch.answered for watch in self._watches), SYNC_SECONDS)
+            self._check()
         while True:
             with self._news:
-                seen = self._jobs.changes + self._pods.changes
-                found = {job.name: (self._jobs.get(job.name), self._pods.of(job.name)) for job in jobs}
+                seen = self._changes
+                names = {job.name: object_of(job) for job in jobs}
+                found = {job: (self._jobs.get(name), self._pods_of(name)) for job, name in names.items()}
             statuses = {job.name: self._status(job, *found[job.name]) for job in jobs}
             self._known = {name: known for name, known in self._known.items() if name in statuses}
             with self._news:
                 left = until - time.monotonic()
                 if statuses != before or left <= 0:
                     return statuses
-                self._news.wait_for(lambda: self._jobs.changes + self._pods.changes != seen, left)  # noqa: B023
-                self._jobs.check()
-                self._pods.check()
+                self._news.wait_for(lambda: self._changes != seen, left)  # noqa: B023
+                self._check()
 
     def follow(self, handle: JobHandle, cursor: str) -> LogChunk | None:
         """What was printed by a job whose log is followed; only those that run are."""
         known = self._known.get(handle.name)
         if known is None or not known[1].running or known[1].state.finished:
             return LogChunk((), cursor)
-        return self._followers.take(handle.name, cursor)
+        return self._followers.take(object_of(handle), cursor)
 
     def close(self) -> None:
-        """End both watches, and the followers."""
+        """End the watches, and the followers."""
         self._followers.close()
-        self._jobs.stop()
-        self._pods.stop()
+        for watch in self._watches:
+            watch.stop()
         self._client.close()
 
-    def _status(self, handle: JobHandle, job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -> JobStatus:
-        versions = (job and job["metadata"].get("resourceVersion"), [_version(pod) for pod in pods])
+    def _check(self) -> None:
+        for watch in self._watches:
+            watch.check()
+
+    @property
+    def _changes(self) -> int:
+        return sum(watch.changes for watch in self._watches)
+
+    def _pods_of(self, name: str) -> Sequence[Mapping[str, Any]] | None:
+        return self._pods.of(name) if self._kind.pods_label else None
+
+    def _status(
+        self, handle: JobHandle, job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]] | None
+    ) -> JobStatus:
+        versions = (job and job["metadata"].get("resourceVersion"), [_version(pod) for pod in pods or ()])
         known, now = self._known.get(handle.name), time.monotonic()
         if known is not None and known[0] == versions and (known[2] > now or known[1].running or job is None):
             return known[1]
@@ -105,12 +126,17 @@ class KubernetesObserver(JobObserver):
         self._known[handle.name] = versions, status, now + NEXT_QUESTION_SECONDS
         return status
 
-    def _look(self, handle: JobHandle, job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -> JobStatus:
+    def _look(
+        self, handle: JobHandle, job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]] | None
+    ) -> JobStatus:
         # The watch of the jobs may be ahead of that of the pods, which say why a job has failed.
-        if job is not None and not (has_ended(self._kind, job) and pods):
+        ours = job is not None and (self._foreign or label(job, JOB) in ("", handle.name))
+        if job is not None and ours and not (has_ended(self._kind, job) and pods):
             return self._looking.status(job, pods)
-        found = self._looking.find(handle.name)
-        return found.status if found is not None else JobStatus(State.ABSENT)
+        found = self._looking.find(object_of(handle))
+        if found is None or (found.handle.name != handle.name and not self._foreign):
+            return JobStatus(State.ABSENT)
+        return found.status
 
 
 def _version(found: Mapping[str, Any]) -> str:
@@ -122,9 +148,17 @@ def _job(found: Mapping[str, Any], kind: JobKind) -> dict[str, Any]:
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "metadata": _metadata(found),
-        "spec": {key: (found.get("spec") or {}).get(key) for key in ("suspend", "completions")},
+        "spec": _spec(found, kind),
         "status": found.get("status") or {},
     }
+
+
+def _spec(found: Mapping[str, Any], kind: JobKind) -> dict[str, Any]:
+    kept = {key: (found.get("spec") or {}).get(key) for key in ("suspend", "completions", "parallelism")}
+    if kind.suspend.count(".") == 2:  # as `spec.runPolicy.suspend`
+        _, parent, field = kind.suspend.split(".")
+        kept[parent] = {field: at(found, kind.suspend)}
+    return kept
 
 
 def _pod(found: Mapping[str, Any]) -> dict[str, Any]:

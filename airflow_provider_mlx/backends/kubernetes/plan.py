@@ -9,8 +9,9 @@ from airflow_provider_mlx.step.spec import JobSpec
 
 from .merging import strategic_merge
 from .mounts import code_of
-from .names import JOB, job_annotations, job_labels
+from .names import JOB, RESULT, job_annotations, job_labels
 from .pod import CONTAINER, pod_template
+from .results import TERMINATION_MESSAGE
 from .scheduling import Placement, placement
 from .settings import KubernetesSettings
 
@@ -86,7 +87,12 @@ def object_metadata(spec: JobSpec, settings: KubernetesSettings, where: Placemen
         "name": spec.name,
         "namespace": settings.namespace,
         "labels": {**settings.labels, **where.job_labels, **job_labels(spec)},
-        "annotations": {**settings.annotations, **where.job_annotations, **job_annotations(spec)},
+        "annotations": {
+            **settings.annotations,
+            **where.job_annotations,
+            **job_annotations(spec),
+            **({RESULT: TERMINATION_MESSAGE} if spec.command is not None else {}),
+        },
     }
 
 

@@ -97,6 +97,8 @@ class PodLog:
 
     def _place(self, namespace: str, job: str) -> tuple[str, str] | None:
         """Name and main container of the first rank's pod; remembered, since it is asked for at every look."""
+        if not self._kind.pods_label:
+            return None
         if job not in self._places:
             answer = self._client.get(
                 collection_path("v1", "pods", namespace), labelSelector=f"{self._kind.pods_label}={job}"

@@ -179,3 +179,31 @@ class TrainerSettings(KubernetesSettings):
 
     runtime: str = ""
     runtime_kind: Literal["ClusterTrainingRuntime", "TrainingRuntime"] = "ClusterTrainingRuntime"
+
+
+class ResourceKind(_Part):
+    """
+    The kind of an object that somebody brings, or waits for.
+
+    :param name: the object's own name; empty: it is the job's.
+    :param success: texts for ``kinds.parse_sign``, as are ``failure`` and ``running``; none for a kind of ``KINDS``.
+    :param suspend: path of the field that suspends it; without one it is stopped by deleting it.
+    :param foreign: we did not make it, and only look.
+    """
+
+    api_version: str
+    kind: str
+    plural: str = ""
+    name: str = ""
+    success: tuple[str, ...] = ()
+    failure: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
+    pods_label: str = ""
+    suspend: str = ""
+    foreign: bool = False
+
+
+class ResourceSettings(KubernetesSettings):
+    """Where an object goes that somebody brings; what makes a step's pod has no meaning for it."""
+
+    resource: ResourceKind

@@ -464,6 +464,13 @@ def test_at_the_deadline_the_job_is_stopped(world):
     assert world.stopped == [1]
 
 
+def test_a_job_that_a_stop_deletes_has_passed_its_deadline_and_is_not_lost(world):
+    world.plays(Script(sees=(RUNNING,), when_stopped=GONE, writes_when_stopped="nothing"))
+    with pytest.raises(JobTimeout, match="its job was stopped"):
+        world.life(timeout="30s").run()
+    assert world.created == [1]
+
+
 def test_work_that_is_found_finished_past_the_deadline_is_collected(world):
     world.plays(Script(sees=(RUNNING, SUCCEEDED)))
 
