@@ -42,7 +42,7 @@ cluster: .venv/.ready ## Build the tests' Kubernetes outside the repository (roo
 	$(BIN)/python -m tests.cluster build
 
 # where it can't be built, the tests say what to install: as a skip, or with MLX_TESTS_REQUIRE_ALL=1 as a failure
-cluster-test: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/cluster/.ready $(BUILD)/torch/.ready ## Run the tests of that Kubernetes, and of steps on it: real nodes, faults, GPUs that are none
+cluster-test: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/cluster/.ready $(BUILD)/torch/.ready ## Run the tests of that Kubernetes and on it: real nodes, a lost one, faults, rights, placements, examples
 	-$(MAKE) cluster
 	$(BIN)/pytest tests/cluster tests/kubernetes
 

@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "airflow_provider_mlx"
 sys.path.insert(0, str(ROOT))
 
+from docstrings import cell, fields_of, table, text  # noqa: E402
+from target_keys import kubernetes_target  # noqa: E402
+
 NOTE = "<!-- written by docs/generate.py: edit the code, then run `python docs/generate.py` -->\n"
 MATRIX = re.compile(r"(<!-- capability-matrix -->\n).*?(<!-- /capability-matrix -->)", re.DOTALL)
 
@@ -63,6 +66,7 @@ def pages() -> dict[Path, str]:
         "codecs": codecs,
         "capabilities": capabilities,
         "xcom": xcom,
+        "kubernetes-target": kubernetes_target,
     }
     found = {ROOT / "docs" / "reference" / f"{name}.md": NOTE + page() for name, page in reference.items()}
     readme = ROOT / "README.md"
@@ -371,33 +375,6 @@ def _assignment(name: str) -> ast.expr:
         ):
             return node.value
     raise SystemExit(f"operators/arguments.py has no {name} any more: correct docs/generate.py")
-
-
-def fields_of(doc: str) -> dict[str, str]:
-    """The ``:param name: meaning`` lines of a docstring."""
-    found: dict[str, str] = {}
-    for match in re.finditer(
-        r"^:param (\w+): (.*?)(?=^:|^\S|\n\n|\Z)", inspect.cleandoc(doc), re.DOTALL | re.MULTILINE
-    ):
-        found[match[1]] = text(" ".join(match[2].split()))
-    return found
-
-
-def text(rst: str) -> str:
-    """reStructuredText of our docstrings as Markdown that may stand in a table."""
-    roles = re.sub(r":\w+:`~?([\w.]+)`", lambda match: f"`{match[1].rpartition('.')[2]}`", rst)
-    return cell(roles.replace("``", "`"))
-
-
-def cell(words: str) -> str:
-    """Words that may stand in a cell of a table."""
-    return " ".join(words.split()).replace("|", "\\|")
-
-
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table."""
-    lines = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
 if __name__ == "__main__":

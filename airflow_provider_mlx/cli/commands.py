@@ -132,9 +132,9 @@ STACKS: Final = Command(
 DOCTOR: Final = Command(
     name="doctor",
     help="check what steps need of this Airflow: stores, connections, packages, settings",
-    description="Check what steps need: stores, connections, packages, settings, the triggerer, disks. Each line says "
-    "what, and how to mend it. The exit status is 1 where something fails. It writes one small object per artifact "
-    "store and removes it again.",
+    description="Check what steps need: stores, connections, clusters, packages, settings, the triggerer, disks. Each "
+    "line says what, and how to mend it. The exit status is 1 where something fails. It writes one small object per "
+    "artifact store and removes it again.",
     run="doctor:run_doctor",
     arguments=(
         Argument(("--stack",), "look at this stack only", {"metavar": "NAME"}),
@@ -182,4 +182,57 @@ LINEAGE_REPLAY: Final = Command(
     arguments=(Argument(("--folder",), "the spool, by default this Airflow's own", {"metavar": "PATH"}),),
 )
 
-COMMANDS: Final = (PLAN, REPLAY, STACKS, DOCTOR, REAP, GC, LINEAGE_REPLAY)
+INIT: Final = Command(
+    name="init",
+    help="write a stack file, and what an administrator of the cluster applies",
+    description="Write a stack file for Kubernetes, and the manifests that an administrator of the cluster applies: "
+    "the namespace, the rights of Airflow in it, and the network of its jobs. Then look at it as `doctor` does. "
+    "Nothing is overwritten without `--force`, and nothing in a cluster is changed.",
+    run="init:run_init",
+    arguments=(
+        Argument(("system",), "where steps shall run", {"choices": ("kubernetes",)}),
+        Argument(("--namespace",), "where jobs are made", {"default": "mlx", "metavar": "NAME"}),
+        Argument(
+            ("--service-account",),
+            "a service account of Airflow's own; several times for several, as of workers and triggerers; by default "
+            "`airflow-worker` and `airflow-triggerer`",
+            {"action": "append", "metavar": "NAME"},
+        ),
+        Argument(
+            ("--service-account-namespace",),
+            "where Airflow's service accounts are",
+            {"default": "airflow", "metavar": "NAME"},
+        ),
+        Argument(
+            ("--scheduler",),
+            "what schedules or admits jobs",
+            {"choices": ("default", "kai", "kueue", "volcano"), "default": "default"},
+        ),
+        Argument(("--queue",), "the scheduler's queue", {"default": "", "metavar": "NAME"}),
+        Argument(
+            ("--trainer",), "also a target that runs on several nodes by Kubeflow Trainer", {"action": "store_true"}
+        ),
+        Argument(("--dra",), "also the right to claim GPUs by dynamic resource allocation", {"action": "store_true"}),
+        Argument(
+            ("--conn-id",),
+            "the Airflow connection of the cluster",
+            {"default": "kubernetes_default", "metavar": "ID"},
+        ),
+        Argument(
+            ("--image",),
+            "the image of steps that name none",
+            {"default": "registry.example.com/ml:1", "metavar": "IMAGE"},
+        ),
+        Argument(("--root",), "the artifact root", {"default": "s3://my-bucket/mlx", "metavar": "URI"}),
+        Argument(("--root-conn-id",), "the Airflow connection that opens the root", {"metavar": "ID"}),
+        Argument(
+            ("--api-server",),
+            "addresses of the API server that jobs shall not reach; several times for several",
+            {"action": "append", "metavar": "CIDR"},
+        ),
+        Argument(("--output",), "the folder for both files", {"default": ".", "metavar": "DIR"}),
+        Argument(("--force",), "overwrite files that are there", {"action": "store_true"}),
+    ),
+)
+
+COMMANDS: Final = (INIT, PLAN, REPLAY, STACKS, DOCTOR, REAP, GC, LINEAGE_REPLAY)

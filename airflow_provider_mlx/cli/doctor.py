@@ -22,6 +22,7 @@ from airflow_provider_mlx.stacks import Stack, Stacks
 from . import doctor_checks as checks
 from .airflow_facts import connection_exists, pools, triggerer_is_alive
 from .doctor_checks import Check, Status
+from .doctor_clusters import look_at_clusters
 from .output import Answer, columns
 from .places import Place, Scene, problems_of, scene_of
 
@@ -36,7 +37,12 @@ def run_doctor(arguments: argparse.Namespace) -> Answer:
     except InvalidStep as error:
         found = [Check(Status.FAIL, "stacks", problem.what, problem.remedy) for problem in problems_of(error)]
         return _answer([*_packages(None, []), *found], arguments.json)
-    return _answer([check for look in LOOKS for check in _safely(look, scene, chosen)], arguments.json)
+    return _answer(examine(scene, chosen), arguments.json)
+
+
+def examine(scene: Scene, chosen: list[Stack]) -> list[Check]:
+    """Every look at these stacks."""
+    return [check for look in LOOKS for check in _safely(look, scene, chosen)]
 
 
 def _safely(look: Look, scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
@@ -78,6 +84,10 @@ def _connections(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
         yield checks.connection(conn_id, users, connection_exists(conn_id))
 
 
+def _clusters(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
+    yield from look_at_clusters(chosen)
+
+
 def _stores(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
     roots: dict[str, Place] = {}
     for stack in chosen:
@@ -107,7 +117,7 @@ def _disk(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
 
 
 LOOKS: Final[tuple[Look, ...]] = (
-    _packages, _stack_files, _settings, _connections, _stores, _triggerer, _pools, _disk,
+    _packages, _stack_files, _settings, _connections, _stores, _clusters, _triggerer, _pools, _disk,
 )  # fmt: skip
 
 
@@ -147,10 +157,15 @@ def _answer(found: list[Check], as_json: bool) -> Answer:
         return Answer(
             json.dumps([{**asdict(check), "status": check.status.value} for check in found], indent=1), status
         )
+    return Answer(as_text(found), status)
+
+
+def as_text(found: list[Check]) -> str:
+    """A line per check, then how many of each kind."""
     counts = {word: sum(check.status is word for check in found) for word in Status}
     rows = [(check.status.value, check.about, _text(check)) for check in found]
     said = ", ".join(f"{count} {word.value}" for word, count in counts.items() if count)
-    return Answer("\n".join([*columns(rows), "", said]), status)
+    return "\n".join([*columns(rows), "", said])
 
 
 def _text(check: Check) -> str:

@@ -17,8 +17,10 @@ _SECRET_KEY: Final = re.compile(
     r"|account_?key|client_?secret|credentials?)$|^secret$",
     re.IGNORECASE,
 )
-# The same inside `secrets:`, where `key` and `secret_key` say which entry of a Secret is meant.
-_SECRET_INSIDE_SECRETS: Final = re.compile(r"^(?:value|password|passwd|passphrase|token)$", re.IGNORECASE)
+_REFERENCES: Final = ("secrets", "env_from", "volumes")
+"""Keys under which objects of a cluster are named: `{name: hf, key: token}`, `{secret: artifact-root}`."""
+# The same inside these, where `key` and `secret_key` say which entry of a Secret is meant, and `secret` names one.
+_SECRET_INSIDE_REFERENCES: Final = re.compile(r"^(?:value|password|passwd|passphrase|token)$", re.IGNORECASE)
 _SECRET_TEXT: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY"  # PEM
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"  # AWS access key ids
@@ -32,10 +34,10 @@ def refused_content(root: Node) -> list[Problem]:
     """Templates and secrets in a file; a secret is hidden in the file's source lines at once."""
     problems: list[Problem] = []
     seen: set[int] = set()
-    for key, entry, inside_secrets in _entries(root, seen):
+    for key, entry, inside_references in _entries(root, seen):
         problems.extend(_template(key, entry.place))
         if isinstance(entry.node, ScalarNode):
-            problems.extend(_secret(key, entry, inside_secrets))
+            problems.extend(_secret(key, entry, inside_references))
     for scalar in _scalars(root, set()):
         if not isinstance(scalar.value, str):
             continue
@@ -47,10 +49,10 @@ def refused_content(root: Node) -> list[Problem]:
     return problems
 
 
-def _secret(key: str, entry: Entry, inside_secrets: bool) -> Iterator[Problem]:
+def _secret(key: str, entry: Entry, inside_references: bool) -> Iterator[Problem]:
     node = entry.node
     assert isinstance(node, ScalarNode)
-    pattern = _SECRET_INSIDE_SECRETS if inside_secrets else _SECRET_KEY
+    pattern = _SECRET_INSIDE_REFERENCES if inside_references else _SECRET_KEY
     if node.value is None or isinstance(node.value, bool) or not pattern.search(key):
         return
     node.place.source.hide(node.place, str(node.value))
@@ -65,17 +67,17 @@ def _template(text: str, place: Place) -> Iterator[Problem]:
         yield problem_at(place, what, "write the value itself: stack files are data, without templates")
 
 
-def _entries(node: Node, seen: set[int], inside_secrets: bool = False) -> Iterator[tuple[str, Entry, bool]]:
+def _entries(node: Node, seen: set[int], inside_references: bool = False) -> Iterator[tuple[str, Entry, bool]]:
     if id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, SequenceNode):
         for item in node.items:
-            yield from _entries(item, seen, inside_secrets)
+            yield from _entries(item, seen, inside_references)
     if isinstance(node, MappingNode):
         for key, entry in node.entries.items():
-            yield key, entry, inside_secrets
-            yield from _entries(entry.node, seen, inside_secrets or key == "secrets")
+            yield key, entry, inside_references
+            yield from _entries(entry.node, seen, inside_references or key in _REFERENCES)
 
 
 def _scalars(node: Node, seen: set[int]) -> Iterator[ScalarNode]:

@@ -91,7 +91,8 @@ def test_a_stack_file_in_the_docs_loads(snippet, tmp_path):
     try:
         load_stacks(
             deployment_files=[file], dag_file=None, bundle_root=None, bundle_stacks="deny",
-            backend_settings={"local": backend_class("local").settings_model}, local_root="file:///tmp/mlx",
+            backend_settings={name: backend_class(name).settings_model for name in ("local", "kubernetes", "trainer")},
+            local_root="file:///tmp/mlx",
         )  # fmt: skip
     except InvalidStep as refusal:
         pytest.fail(f"{snippet}: {refusal}")

@@ -5,16 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from typing import Any
+
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="mlx-tests-airflow-"))
+os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "True")
 
 import pytest
 
 from tests.cluster.fixtures import cluster, own_cluster, trainer_cluster
 from tests.cluster.image_recipes import NO_PYTHON
+from tests.kubernetes.fixtures import cluster_s3, cluster_store, connect, tenant
 from tests.unit.operators.conftest import airflow_home, execute
 
-__all__ = ["airflow_home", "cluster", "execute", "own_cluster", "trainer_cluster"]
+__all__ = [
+    "airflow_home", "cluster", "cluster_s3", "cluster_store", "connect", "execute", "own_cluster", "tenant",
+    "trainer_cluster",
+]  # fmt: skip
 
 CONN_ID = "mlx_kubernetes_tests"
 IMAGE = os.environ.get("MLX_TEST_NO_PYTHON_IMAGE", NO_PYTHON)

@@ -2,7 +2,8 @@
 How a TrainJob changes the runtime that it refers to: one meaning, three spellings.
 
 ``podSpecOverrides`` (Trainer 2.0), ``podTemplateOverrides`` (2.1), ``runtimePatches`` (2.2 and later). Which of them
-the cluster serves stands in its CRD; source: ``pkg/apis/trainer/v1alpha1/trainjob_types.go`` of each version.
+the cluster serves stands in its OpenAPI document, which every identity may read (a CRD is a cluster's administrator's);
+source: ``pkg/apis/trainer/v1alpha1/trainjob_types.go`` of each version.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-CRD: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/trainjobs.trainer.kubeflow.org"
+OPENAPI: Final = "/openapi/v3/apis/trainer.kubeflow.org/v1alpha1"
 SPELLINGS: Final = ("runtimePatches", "podTemplateOverrides", "podSpecOverrides")
 """The newest first."""
 MANAGER: Final = "airflow-provider-mlx"
@@ -41,11 +42,12 @@ def runtime_patch(template: Mapping[str, Any], container: str) -> dict[str, Any]
     return {"metadata": template["metadata"], "spec": spec}
 
 
-def served_spelling(crd: Mapping[str, Any]) -> str:
-    """The newest spelling that a CRD's served version knows."""
-    for version in crd["spec"]["versions"]:
-        if version.get("served"):
-            properties = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+def served_spelling(document: Mapping[str, Any]) -> str:
+    """The newest spelling that the TrainJob of an OpenAPI document knows."""
+    for schema in document["components"]["schemas"].values():
+        kinds = [kind["kind"] for kind in schema.get("x-kubernetes-group-version-kind", ())]
+        if "TrainJob" in kinds:
+            properties = schema["properties"]["spec"]["properties"]
             return next((name for name in SPELLINGS if name in properties), SPELLINGS[0])
     return SPELLINGS[0]
 

@@ -1,80 +1,114 @@
 """
 The rights that this backend needs, and the network that its jobs need not have: manifests, from tables.
 
-``python -m airflow_provider_mlx init kubernetes`` writes them; the contract suite runs with exactly this Role.
+``python -m airflow_provider_mlx init kubernetes`` writes them, ``doctor`` asks for each, and the contract suite runs
+with exactly this Role; ``tests/kubernetes/test_rights.py`` sees every verb used, and no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from .names import MANAGED_BY
 
-Rules = Sequence[tuple[str, Sequence[str], Sequence[str]]]
+NAME: Final = "airflow-provider-mlx"
+"""Of the Role and of its binding; the NetworkPolicy's begins with it."""
 
-JOBS: Final[Rules] = (
-    ("batch", ("jobs",), ("create", "get", "list", "watch", "patch", "delete")),
-    # patch: a pod is stopped by shortening its time, so that its log stays
-    ("", ("pods",), ("get", "list", "watch", "patch")),
-    ("", ("pods/log",), ("get",)),
-    # get and delete: what a job of the same name has left is replaced; the cluster deletes the rest with its job
-    ("", ("configmaps",), ("create", "get", "delete")),  # the code
-    ("", ("services",), ("create", "get", "delete")),  # host names of a multi-node job's pods
-    ("", ("events",), ("list",)),  # why a job waits
+
+@dataclass(frozen=True)
+class Right:
+    """
+    What may be done with one resource of a namespace.
+
+    :param group: its API group; empty for the core's.
+    :param resource: its plural, as ``pods/log``.
+    :param why: what it is for, in a few words.
+    """
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    why: str
+
+
+PODS: Final = (
+    Right("", "pods", ("get", "list", "watch", "patch"), "a pod is stopped by shortening its time, so its log stays"),
+    Right("", "pods/log", ("get",), "the log in Airflow"),
+    Right("", "configmaps", ("create", "get", "delete"), "a step's code; the cluster deletes it with its job"),
+    Right("", "events", ("list",), "why a job waits"),
 )
-TRAINER: Final[Rules] = (
-    ("trainer.kubeflow.org", ("trainjobs",), ("create", "get", "list", "watch", "patch", "delete")),
-    ("trainer.kubeflow.org", ("trainingruntimes",), ("create", "get", "patch", "delete")),
+JOBS: Final = (
+    Right("batch", "jobs", ("create", "get", "list", "watch", "patch", "delete"), "the steps' jobs"),
+    Right("", "services", ("create", "get", "delete"), "host names of the pods of a job of several nodes"),
 )
-SCHEDULERS: Final[Mapping[str, Rules]] = {
+_TRAINJOBS = ("create", "get", "list", "watch", "patch", "delete")
+TRAINER: Final = (
+    Right("trainer.kubeflow.org", "trainjobs", _TRAINJOBS, "the steps' jobs, on several nodes"),
+    Right("trainer.kubeflow.org", "trainingruntimes", ("create", "get", "patch", "delete"), "each brings its runtime"),
+)
+SCHEDULERS: Final[Mapping[str, tuple[Right, ...]]] = {
     "default": (),
     "kai": (),
-    "kueue": (("kueue.x-k8s.io", ("workloads",), ("list",)),),
-    "volcano": (("scheduling.volcano.sh", ("podgroups",), ("create", "get", "delete")),),
+    "kueue": (Right("kueue.x-k8s.io", "workloads", ("list",), "why Kueue does not let a job go"),),
+    "volcano": (Right("scheduling.volcano.sh", "podgroups", ("create", "get", "delete"), "gangs of several pods"),),
 }
-DEVICES: Final[Rules] = (("resource.k8s.io", ("resourceclaimtemplates",), ("create", "get", "delete")),)
+DEVICES: Final = (
+    Right("resource.k8s.io", "resourceclaimtemplates", ("create", "get", "delete"), "GPUs that are claimed (DRA)"),
+)
 
-METADATA_ADDRESSES: Final = ("169.254.169.254/32", "169.254.170.2/32", "fd00:ec2::254/128")
+METADATA_ADDRESSES: Final = (
+    "169.254.169.254/32",  # AWS, Google, Azure, OpenStack and others
+    "169.254.170.2/32",  # AWS ECS: the credentials of the node's own task
+    "168.63.129.16/32",  # Azure's WireServer
+    "fd00:ec2::254/128",  # AWS
+)
 """Where clouds give credentials of the node, or of its tasks, to whoever asks."""
 
 
-def rules(*, scheduler: str = "default", trainer: bool = False, devices: bool = False) -> list[dict[str, Any]]:
-    """The rules of the Role, as RBAC writes them."""
-    wanted = [*JOBS, *(TRAINER if trainer else ()), *SCHEDULERS[scheduler], *(DEVICES if devices else ())]
-    return [
-        {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)} for group, resources, verbs in wanted
+def rights(*, scheduler: str = "default", trainer: bool = False, devices: bool = False) -> tuple[Right, ...]:
+    """What a namespace with such targets needs, beside ``kubernetes`` targets also ``trainer`` ones."""
+    return (*JOBS, *PODS, *(TRAINER if trainer else ()), *SCHEDULERS[scheduler], *(DEVICES if devices else ()))
+
+
+def namespace_manifest(namespace: str) -> dict[str, Any]:
+    """The namespace, held to the restricted Pod Security Standard; source: kubernetes.io/docs/concepts/security."""
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+
+
+def role_manifest(namespace: str, wanted: Sequence[Right]) -> dict[str, Any]:
+    """The Role."""
+    rules = [
+        {"apiGroups": [right.group], "resources": [right.resource], "verbs": list(right.verbs)} for right in wanted
     ]
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": NAME, "namespace": namespace},
+        "rules": rules,
+    }
 
 
-def role_manifests(
-    *, namespace: str, service_account: str, service_account_namespace: str, scheduler: str = "default",
-    trainer: bool = False, devices: bool = False,
-) -> list[dict[str, Any]]:  # fmt: skip
+def binding_manifest(
+    namespace: str, service_accounts: Sequence[str], service_account_namespace: str
+) -> dict[str, Any]:  # fmt: skip
     """
-    A Role and its binding.
+    Gives the Role to Airflow.
 
-    :param service_account: Airflow's own, in whose name it talks to the API server.
+    :param service_accounts: those of Airflow's workers and triggerers, in whose names it talks to the API server.
     """
-    name = "airflow-provider-mlx"
-    metadata = {"name": name, "namespace": namespace}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
-    subject = {"kind": "ServiceAccount", "name": service_account, "namespace": service_account_namespace}
-    return [
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": metadata,
-            "rules": rules(scheduler=scheduler, trainer=trainer, devices=devices),
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": role,
-            "subjects": [subject],
-        },
-    ]
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": NAME, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
+        "subjects": [
+            {"kind": "ServiceAccount", "name": name, "namespace": service_account_namespace}
+            for name in service_accounts
+        ],
+    }
 
 
 def network_policy(*, namespace: str, api_server: Sequence[str] = ()) -> dict[str, Any]:
@@ -92,7 +126,7 @@ def network_policy(*, namespace: str, api_server: Sequence[str] = ()) -> dict[st
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": "airflow-provider-mlx-jobs", "namespace": namespace},
+        "metadata": {"name": f"{NAME}-jobs", "namespace": namespace},
         "spec": {
             "podSelector": ours,
             "policyTypes": ["Ingress", "Egress"],

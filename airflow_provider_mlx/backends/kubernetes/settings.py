@@ -34,6 +34,8 @@ class GpuModel(_Part):
     :param resource: the extended resource that a device plugin advertises, as ``nvidia.com/mig-1g.10gb``; empty for
         the target's ``gpu_resource``.
     :param device_class: a DRA DeviceClass: the GPUs are claimed by a ResourceClaimTemplate instead of a resource.
+    :param node_selector: labels of the nodes that have this model.
+    :param tolerations: of the taints of these nodes.
     """
 
     resource: str = ""
@@ -43,7 +45,12 @@ class GpuModel(_Part):
 
 
 class SpotNodes(_Part):
-    """Where pods go whose nodes may be taken back."""
+    """
+    Where pods go whose nodes may be taken back.
+
+    :param node_selector: labels that your cloud gives such nodes.
+    :param tolerations: of the taints that it gives them.
+    """
 
     node_selector: dict[str, Text] = {}
     tolerations: tuple[dict[str, Any], ...] = ()
@@ -67,6 +74,13 @@ class Volume(_Part):
     """
     A volume in every pod; exactly one of its four sources is set.
 
+    :param path: where it is mounted.
+    :param claim: a PersistentVolumeClaim.
+    :param config_map: a ConfigMap, a file per key.
+    :param secret: a Secret, a file per key.
+    :param host_path: a folder of the node; the restricted Pod Security Standard forbids it.
+    :param sub_path: a folder or file in the source, instead of all of it.
+    :param read_only: nothing can be written to it.
     :param uri: what lies under this URI is under ``path`` in the job: an artifact root, or a dataset prefix.
     """
 
@@ -88,7 +102,12 @@ class Volume(_Part):
 
 
 class EnvironmentSource(_Part):
-    """All keys of a Secret or of a ConfigMap as environment variables; what the job's identity needs, not a step's."""
+    """
+    All keys of a Secret or of a ConfigMap as environment variables; what the job's identity needs, not a step's.
+
+    :param secret: a Secret of the namespace.
+    :param config_map: a ConfigMap of the namespace.
+    """
 
     secret: str = ""
     config_map: str = ""
@@ -106,18 +125,42 @@ class KubernetesSettings(TargetSettings):
     :param scheduler: ``kai`` and ``volcano`` set the pod's scheduler, ``kueue`` lets Kueue admit the job.
     :param queue: of that scheduler.
     :param preemptible: KAI: whether the job may be preempted; left out, its priority class decides.
+    :param topology: KAI and Kueue: how near to each other the pods of one job must be.
+    :param node_selector: labels that a node must have.
+    :param tolerations: of taints of nodes, as a pod has them.
+    :param affinity: of a pod, as Kubernetes writes it.
+    :param topology_spread: ``topologySpreadConstraints`` of a pod.
+    :param priority_class: a PriorityClass; a step's own ``Resources(priority=…)`` comes first.
+    :param runtime_class: a RuntimeClass, as ``nvidia`` or ``gvisor``.
+    :param spot: where nodes are that may be taken back.
     :param gpu_resource: the extended resource of a GPU without a model.
     :param gpu_memory: KAI: memory of a shared GPU per pod, as ``20Gi``, instead of ``Resources(gpu=0.5)``.
+    :param gpus: GPU models by name, and where they are.
+    :param service_account: the jobs' own; empty for the namespace's ``default``.
+    :param mount_service_account_token: whether a job may talk to the API server in that name.
+    :param image_pull_secrets: Secrets for the image's registry.
+    :param image_pull_policy: left out, Kubernetes decides by the image's tag.
+    :param env_from: Secrets and ConfigMaps whose keys are environment variables.
+    :param volumes: what is mounted into every pod.
+    :param non_root: whether Kubernetes refuses to start a container as root.
     :param run_as_user: the pods' user id; ``null`` takes the image's user, which must not be root either while
         ``non_root`` holds (OpenShift chooses ids itself).
+    :param run_as_group: the pods' group id; left out, the image's.
+    :param fs_group: the group that volumes belong to.
+    :param read_only_root: whether the image's file system cannot be written to; ``/tmp`` always can.
+    :param privilege_escalation: whether a process may get more rights than its parent.
+    :param drop_capabilities: whether all Linux capabilities are taken away.
+    :param seccomp: the profile of system calls.
     :param code: how a job gets its code: a ConfigMap, or the artifact store by a client in the image; ``auto`` takes
-        a mounted root, else a ConfigMap where the bundle fits.
+        a mounted root, else a ConfigMap (up to 900 KiB).
+    :param labels: further labels of jobs and pods.
+    :param annotations: further annotations of jobs and pods.
+    :param pod_override: a strategic merge patch of the pod (``metadata``, ``spec``): applied last.
     :param keep: which finished jobs stay in the cluster after their result was collected, until ``ttl``.
     :param ttl: a finished job is removed by the cluster after this time, collected or not; its result is in the
         artifact root.
     :param grace_seconds: from SIGTERM to SIGKILL; the runtime gives the user's code 30 s of it.
     :param console_url: the job's page in a dashboard, with ``{namespace}``, ``{job}``, ``{uid}`` and ``{kind}``.
-    :param pod_override: a strategic merge patch of the pod (``metadata``, ``spec``): applied last.
     """
 
     namespace: str = Field(default="default", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
@@ -175,6 +218,7 @@ class TrainerSettings(KubernetesSettings):
     """
     :param runtime: a runtime of the cluster's, as ``torch-distributed``; empty: every job brings its own, which can
         say all that a target says.
+    :param runtime_kind: whether it is the whole cluster's or the namespace's.
     """
 
     runtime: str = ""

@@ -17,7 +17,7 @@ from airflow_provider_mlx.step.spec import JobSpec
 from .backend import KubernetesBackend
 from .merging import strategic_merge
 from .names import job_labels
-from .patches import CRD, PATCHABLE, runtime_patch, served_spelling, spelled
+from .patches import OPENAPI, PATCHABLE, runtime_patch, served_spelling, spelled
 from .plan import object_metadata, processes_per_node, request_of
 from .pod import pod_template
 from .scheduling import placement, placement_problems
@@ -54,12 +54,12 @@ class TrainerBackend(KubernetesBackend):
         if patch is None:
             return
         if self._spelling is None:
-            crd = self.client.get(CRD)
-            if crd is None:
+            document = self.client.get(OPENAPI)
+            if document is None:
                 raise JobMisconfigured(
                     "the cluster serves no TrainJob", remedy="install Kubeflow Trainer v2, or use a kubernetes target"
                 )
-            self._spelling = served_spelling(crd)
+            self._spelling = served_spelling(document)
         manifest["spec"][self._spelling] = spelled(patch, self._spelling, NODE)
 
 

@@ -14,7 +14,8 @@ from airflow_provider_mlx.backends.kubernetes import watching
 from airflow_provider_mlx.backends.kubernetes.settings import KubernetesSettings
 from airflow_provider_mlx.exceptions import BackendUnavailable
 from airflow_provider_mlx.testing.steps import ContractStep
-from tests.contract.test_kubernetes import CONN_ID, ConnectedKubernetes
+from tests.contract.test_kubernetes import ConnectedKubernetes
+from tests.kubernetes.fixtures import CONN_ID
 
 WAITS = (
     "import time\n\ndef run(seconds):\n    print('started', flush=True)\n    time.sleep(seconds)\n    return 'whole'\n"
@@ -104,11 +105,9 @@ def test_a_version_that_the_server_has_forgotten_is_listed_anew(submit, observer
     assert set(listed) == {observer._jobs, observer._pods}
 
 
-def test_a_token_that_is_not_taken_any_more_is_read_again(
-    submit, backend, connected, cluster, namespace, tmp_path, monkeypatch
-):
+def test_a_token_that_is_not_taken_any_more_is_read_again(submit, backend, tenant, tmp_path, monkeypatch):
     handle = submit("new token", 15)
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    config = yaml.safe_load(tenant.kubeconfig.read_text())
     good = config["users"][0]["user"]["token"]
     config["users"][0]["user"]["token"] = "expired"
     path = tmp_path / "config"

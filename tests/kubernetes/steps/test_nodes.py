@@ -10,8 +10,9 @@ from airflow_provider_mlx.backends.base import State
 from airflow_provider_mlx.backends.kubernetes.settings import KubernetesSettings, TrainerSettings
 from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.testing.steps import ContractStep
-from tests.contract.test_kubernetes import CONN_ID, ConnectedKubernetes, ConnectedTrainer
+from tests.contract.test_kubernetes import ConnectedKubernetes, ConnectedTrainer
 from tests.distributed.conftest import TORCH
+from tests.kubernetes.fixtures import CONN_ID
 
 MEETS = """
     import os, socket, time

@@ -29,6 +29,8 @@ class KubernetesSettings(_Settings):
     queue: str | None = None
     tolerations: list[Toleration] = []
     labels: dict[str, str] = {}
+    env_from: list[dict[str, str]] = []
+    volumes: list[dict[str, str]] = []
     retention: Annotated[int, Field(ge=1)] = 1
 
 

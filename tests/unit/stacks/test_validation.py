@@ -61,6 +61,16 @@ def test_a_secret_reference_may_say_which_key(load):
     assert load(text).stack("dev").targets["default"][0].secrets == {"HF_TOKEN": {"name": "hf", "secret_key": "token"}}
 
 
+def test_a_target_may_name_secrets_of_a_cluster_and_not_hold_them(load):
+    target = "backend: kubernetes, namespace: ml, env_from: [{secret: s3}], volumes: [{secret: keys, path: /keys}]"
+    settings = load(stack(f"targets: {{default: {{{target}}}}}")).stack("dev").targets["default"][0].settings
+    assert (settings.env_from, settings.volumes) == ([{"secret": "s3"}], [{"secret": "keys", "path": "/keys"}])
+    with pytest.raises(InvalidStep, match="`token` looks like a secret"):
+        load(stack("targets: {default: {backend: kubernetes, namespace: ml, env_from: [{secret: s3, token: abc}]}}"))
+    with pytest.raises(InvalidStep, match="`secret` looks like a secret"):
+        load(stack("targets: {default: {backend: kubernetes, namespace: ml, labels: {secret: abc}}}"))
+
+
 def test_a_secret_of_several_lines_is_hidden_on_each(load):
     text = stack(DEFAULT + "tags:\n  token: |\n    first secret line\n    second secret line\n")
     with pytest.raises(InvalidStep) as caught:
