@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test e2e faults test-matrix docs bench requirements clean
+.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test kubernetes e2e faults test-matrix docs bench requirements clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -42,9 +42,13 @@ cluster: .venv/.ready ## Build the tests' Kubernetes outside the repository (roo
 	$(BIN)/python -m tests.cluster build
 
 # where it can't be built, the tests say what to install: as a skip, or with MLX_TESTS_REQUIRE_ALL=1 as a failure
-cluster-test: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/cluster/.ready $(BUILD)/torch/.ready ## Run the tests of that Kubernetes and on it: real nodes, a lost one, faults, rights, placements, examples
+cluster-test: .venv/.ready ## Run the tests of that Kubernetes: real nodes, pods, GPUs that are none, a lost node
 	-$(MAKE) cluster
-	$(BIN)/pytest tests/cluster tests/kubernetes
+	$(BIN)/pytest tests/cluster
+
+kubernetes: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/cluster/.ready $(BUILD)/torch/.ready cluster ## Run steps and manifests on it: faults, rights, placements, several nodes, examples
+	$(BIN)/pytest tests/kubernetes
+
 
 e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3, quick faults
 	$(BIN)/pytest tests/e2e tests/faults
