@@ -11,9 +11,9 @@ import gzip
 import json
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from airflow_provider_mlx.backends.base import (
     Backend,
@@ -24,7 +24,6 @@ from airflow_provider_mlx.backends.base import (
     LogChunk,
     State,
     TargetSettings,
-    no_connections,
 )
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
 from airflow_provider_mlx.runtime.protocol import RESULT_FILE, StoreAccess
@@ -49,9 +48,6 @@ from .scheduling import placement_problems
 from .settings import KubernetesSettings
 from .status import has_ended, stop_note
 
-if TYPE_CHECKING:
-    from airflow_provider_mlx.artifacts.store import ObjectStore
-
 WEBHOOK_SECONDS: Final = 10.0
 GONE_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.1
@@ -70,17 +66,10 @@ class KubernetesBackend(Backend):
     kind: ClassVar[str] = "Job"
     cannot: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(
-        self,
-        settings: TargetSettings,
-        conn_id: str | None = None,
-        store: ObjectStore | None = None,
-        *,
-        read_connection: Callable[[str], Any] = no_connections,
-    ) -> None:
-        super().__init__(settings, conn_id, store, read_connection=read_connection)
-        self.client = KubernetesClient(self._access)
-        self._looks: dict[str, Looking] = {}
+    @cached_property
+    def client(self) -> KubernetesClient:
+        """The cluster's API server; nothing is opened before it is asked for something."""
+        return KubernetesClient(self._access)
 
     # --- planning ------------------------------------------------------------------------------------------------
 
@@ -135,11 +124,9 @@ class KubernetesBackend(Backend):
         manifest["metadata"]["annotations"][REQUEST_DIGEST] = digest
         self._fit(manifest, request)
         place = collection_path(kind.api_version, kind.plural, request["namespace"])
-        try:
-            return self.client.create(place, manifest)
-        except Refused as refused:
-            if refused.code != 409 or refused.reason != "AlreadyExists":
-                raise creation_error(refused, kind=kind.kind, namespace=request["namespace"]) from None
+        made = self._create_unless_there(place, manifest, kind.kind, request["namespace"])
+        if made is not None:
+            return made
         found = self.client.get(f"{place}/{manifest['metadata']['name']}")
         if found is None:
             raise BackendUnavailable(f"the job {request['name']} was there and is gone")
@@ -189,12 +176,7 @@ class KubernetesBackend(Backend):
         body = {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
         until = time.monotonic() + GONE_SECONDS
         while time.monotonic() < until:
-            try:
-                self.client.create(place, body)
-            except Refused as refused:
-                if refused.code != 409 or refused.reason != "AlreadyExists":
-                    raise creation_error(refused, kind=manifest["kind"], namespace=namespace) from None
-            else:
+            if self._create_unless_there(place, body, manifest["kind"], namespace) is not None:
                 return
             path = f"{place}/{manifest['metadata']['name']}"
             there = self.client.get(path)
@@ -208,6 +190,17 @@ class KubernetesBackend(Backend):
                 time.sleep(PAUSE_SECONDS)
         raise BackendUnavailable(f"{manifest['kind']} {manifest['metadata']['name']} of a job before is not gone yet")
 
+    def _create_unless_there(
+        self, place: str, body: Mapping[str, Any], kind: str, namespace: str
+    ) -> dict[str, Any] | None:
+        """The new object; ``None`` if there is one of its name."""
+        try:
+            return self.client.create(place, body)
+        except Refused as refused:
+            if refused.code != 409 or refused.reason != "AlreadyExists":
+                raise creation_error(refused, kind=kind, namespace=namespace) from None
+            return None
+
     # --- looking -------------------------------------------------------------------------------------------------
 
     def find(self, name: str, location: Mapping[str, str] | None = None) -> FoundJob | None:
@@ -216,24 +209,25 @@ class KubernetesBackend(Backend):
 
     def read_log(self, handle: JobHandle, cursor: str = "") -> LogChunk:
         """The main container's lines, of rank 0 where there are several pods."""
-        namespace = (handle.location or {}).get("namespace", self.settings.namespace)
-        return self._log.read(namespace, object_of(handle), cursor)
+        return self._log.read(self._namespace(handle.location), object_of(handle), cursor)
 
     def observer(self) -> JobObserver:
         """One watch of the jobs and one of their pods."""
-        from .observer import KubernetesObserver
-
-        backend = type(self)(self.settings, self.conn_id, read_connection=self.read_connection)
-        return KubernetesObserver(backend.client, self._job_kind, backend._looking(None), self.settings.namespace)
+        return self._observer(self.settings.namespace)
 
     def observer_of(self, handle: JobHandle) -> JobObserver:
         """The same for one job alone."""
+        return self._observer(self._namespace(handle.location), only=handle)
+
+    def _observer(self, namespace: str, *, only: JobHandle | None = None) -> JobObserver:
         from .observer import KubernetesObserver
 
+        # With a client of its own: another thread may use this backend's.
         backend = type(self)(self.settings, self.conn_id, read_connection=self.read_connection)
-        namespace = (handle.location or {}).get("namespace") or self.settings.namespace
         looking = backend._looking({"namespace": namespace})
-        return KubernetesObserver(backend.client, self._job_kind, looking, namespace, only=handle)
+        return KubernetesObserver(
+            backend.client, self._job_kind, looking, namespace, foreign=self._watches_foreign, only=only
+        )
 
     def watch_scope(self) -> Mapping[str, Any]:
         """A namespace: one watch sees all our jobs in it."""
@@ -243,7 +237,7 @@ class KubernetesBackend(Backend):
         """By the target's ``console_url``."""
         if not self.settings.console_url:
             return None
-        place = {"namespace": handle.location.get("namespace", self.settings.namespace), "uid": handle.id}
+        place = {"namespace": self._namespace(handle.location), "uid": handle.id}
         return self.settings.console_url.format_map({**place, "job": handle.name, "kind": self._job_kind.kind})
 
     # --- ending --------------------------------------------------------------------------------------------------
@@ -298,7 +292,7 @@ class KubernetesBackend(Backend):
         elif not self._job_kind.suspend:  # it is there until its pods are gone
             self.client.delete(path, uid=job["metadata"]["uid"], propagation="Foreground")
         else:  # deletes pending pods and makes no new ones; the object stays and tells what became of it
-            self.client.patch(path, suspension(self._job_kind))
+            self.client.patch(path, self._job_kind.suspension(True))
 
     def _end_pods(self, job: Mapping[str, Any], looking: Looking) -> bool:
         """Shorten the time of every pod that a kubelet has taken; whether there was one."""
@@ -319,6 +313,11 @@ class KubernetesBackend(Backend):
     # --- parts ---------------------------------------------------------------------------------------------------
 
     @property
+    def _watches_foreign(self) -> bool:
+        """Whether jobs are looked at that are not ours."""
+        return False
+
+    @property
     def _job_kind(self) -> JobKind:
         return KINDS[self.kind]
 
@@ -330,19 +329,18 @@ class KubernetesBackend(Backend):
         kind, metadata = self._job_kind, job["metadata"]
         return f"{collection_path(kind.api_version, kind.plural, metadata['namespace'])}/{metadata['name']}"
 
+    @cached_property
+    def _looks(self) -> dict[str, Looking]:
+        return {}
+
+    def _namespace(self, location: Mapping[str, str] | None) -> str:
+        return (location or {}).get("namespace") or self.settings.namespace
+
     def _looking(self, location: Mapping[str, str] | None) -> Looking:
-        namespace = (location or {}).get("namespace") or self.settings.namespace
+        namespace = self._namespace(location)
         if namespace not in self._looks:
             self._looks[namespace] = Looking(self.client, self._job_kind, self.name, namespace)
         return self._looks[namespace]
 
     def _access(self) -> Any:
         return cluster_access(self.read_connection(self.conn_id) if self.conn_id else None)
-
-
-def suspension(kind: JobKind) -> dict[str, Any]:
-    """The merge patch that suspends a job."""
-    patch: Any = True
-    for field in reversed(kind.suspend.split(".")):
-        patch = {field: patch}
-    return dict(patch)

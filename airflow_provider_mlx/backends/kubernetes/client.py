@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
 MERGE: Final = "application/merge-patch+json"
-STRATEGIC: Final = "application/strategic-merge-patch+json"
 
 
 class Refused(Exception):
@@ -65,10 +64,10 @@ class KubernetesClient:
         """
         return self._json("POST", path, body=body, content_type="application/json")
 
-    def patch(self, path: str, body: Mapping[str, Any], content_type: str = MERGE) -> dict[str, Any] | None:
-        """Change an object; ``None``: there is none."""
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Change an object by a merge patch; ``None``: there is none."""
         try:
-            return self._json("PATCH", path, body=body, content_type=content_type)
+            return self._json("PATCH", path, body=body, content_type=MERGE)
         except Refused as refused:
             if refused.code == 404:
                 return None

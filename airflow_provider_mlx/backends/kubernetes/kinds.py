@@ -121,6 +121,15 @@ class JobKind:
         """Whether it is to run nothing: by its own field, or in its controller's words."""
         return (bool(self.suspend) and at(value, self.suspend) is True) or _first(self.suspended, value) is not None
 
+    def suspension(self, suspended: object) -> dict[str, Any]:
+        """The part of an object that suspends it, as a merge patch holds it; empty if nothing does."""
+        if not self.suspend:
+            return {}
+        part: Any = suspended
+        for field in reversed(self.suspend.split(".")):
+            part = {field: part}
+        return dict(part)
+
     def counted(self, value: object, what: str) -> int:
         """How many pods, or Jobs of its own, the object counts as ``ready``, ``active`` or ``terminating``."""
         found = each(value, f"{self.counts}.{what}") if self.counts else []

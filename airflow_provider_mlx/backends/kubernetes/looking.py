@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -75,7 +75,7 @@ class Looking:
     def status(self, job: Mapping[str, Any], pods: Sequence[Mapping[str, Any]] | None = None) -> JobStatus:
         """What the job's state is; further questions are asked only while it waits for something."""
         name = job["metadata"]["name"]
-        if pods is None and self._kind.pods_label:
+        if pods is None and self._kind.pods_label and not self._has_succeeded(job):
             pods = self.pods(name)
         seen = Seen(job, pods)
         status = self._judge(seen)
@@ -85,9 +85,14 @@ class Looking:
         told = self._explain(name, seen)
         return self._judge(replace(seen, events=told.events, workload=told.workload))
 
-    def retain(self, names: Sequence[str]) -> None:
+    def retain(self, names: Collection[str]) -> None:
         """Forget what was said about other jobs."""
         self._explained = {name: told for name, told in self._explained.items() if name in names}
+
+    def _has_succeeded(self, job: Mapping[str, Any]) -> bool:
+        """Nothing about its pods changes that."""
+        ending = self._kind.ending(job)
+        return ending is not None and ending[0] is State.SUCCEEDED
 
     def _judge(self, seen: Seen) -> JobStatus:
         return status_of(self._kind, seen, stop_annotation=STOP_REQUESTED, now=datetime.now(UTC))

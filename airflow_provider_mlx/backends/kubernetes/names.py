@@ -10,26 +10,26 @@ from typing import Final
 
 from airflow_provider_mlx.step.spec import JobSpec
 
-_OURS: Final = "airflow-provider-mlx"
+OURS: Final = "airflow-provider-mlx"
 """The prefix of our keys: a DNS subdomain, as kubernetes.io/docs/concepts/overview/working-with-objects/labels asks."""
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
-DEPLOYMENT: Final = f"{_OURS}/deployment"
-STEP: Final = f"{_OURS}/step"
-ATTEMPT: Final = f"{_OURS}/attempt"
-JOB: Final = f"{_OURS}/job"
+DEPLOYMENT: Final = f"{OURS}/deployment"
+STEP: Final = f"{OURS}/step"
+ATTEMPT: Final = f"{OURS}/attempt"
+JOB: Final = f"{OURS}/job"
 """On a job and on its pods: the job's name, so that one selector finds the pods of every kind of job."""
 
-REQUEST_DIGEST: Final = f"{_OURS}/request-digest"
-STOP_REQUESTED: Final = f"{_OURS}/stop-requested"
+REQUEST_DIGEST: Final = f"{OURS}/request-digest"
+STOP_REQUESTED: Final = f"{OURS}/stop-requested"
 """That we stopped the job, and why; ``status.stop_note`` has the form of the value."""
-IDENTITY: Final = f"{_OURS}/identity"
-OUTPUTS: Final = f"{_OURS}/outputs"
-RESULT: Final = f"{_OURS}/result"
+IDENTITY: Final = f"{OURS}/identity"
+OUTPUTS: Final = f"{OURS}/outputs"
+RESULT: Final = f"{OURS}/result"
 """Where the result of a job is that has no runtime of ours in it; see ``results.py``."""
-TAGS: Final = f"{_OURS}/tags"
+TAGS: Final = f"{OURS}/tags"
 
-SELECTOR: Final = f"{MANAGED_BY}={_OURS}"
+SELECTOR: Final = f"{MANAGED_BY}={OURS}"
 
 _VALUE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _KEY: Final = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -44,7 +44,7 @@ def job_labels(spec: JobSpec) -> dict[str, str]:
     """Labels of a job and of its pods."""
     return {
         **tag_labels(spec.tags),
-        MANAGED_BY: _OURS,
+        MANAGED_BY: OURS,
         DEPLOYMENT: deployment_label(spec.identity.deployment_id),
         STEP: spec.identity.short_digest,
         ATTEMPT: str(spec.attempt),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .paths import collection_path
 from .rights import DEVICES, JOBS, PODS, SCHEDULERS, TRAINER, Right
 from .settings import KubernetesSettings, TrainerSettings
 
@@ -53,9 +54,8 @@ class Named:
 
     def path(self, version: str, namespace: str) -> str:
         """Where it stands in the API."""
-        root = f"/apis/{self.group}/{version}" if self.group else f"/api/{version}"
-        scope = f"{root}/namespaces/{namespace}" if self.namespaced else root
-        return f"{scope}/{self.plural}/{self.name}"
+        api_version = f"{self.group}/{version}" if self.group else version
+        return f"{collection_path(api_version, self.plural, namespace if self.namespaced else '')}/{self.name}"
 
 
 def rights_of(settings: KubernetesSettings) -> tuple[Right, ...]:

@@ -64,8 +64,9 @@ class KubernetesObserver(JobObserver):
         """The statuses, at once if anything has changed, else after the wait."""
         until = time.monotonic() + wait_seconds
         before = {job.name: self._known[job.name][1] for job in jobs if job.name in self._known}
-        self._followers.retain({object_of(job) for job in jobs})
-        self._looking.retain([object_of(job) for job in jobs])
+        names = {job.name: object_of(job) for job in jobs}
+        self._followers.retain(set(names.values()))
+        self._looking.retain(set(names.values()))
         for watch in self._watches:
             watch.start()
         with self._news:
@@ -74,7 +75,6 @@ class KubernetesObserver(JobObserver):
         while True:
             with self._news:
                 seen = self._changes
-                names = {job.name: object_of(job) for job in jobs}
                 found = {job: (self._jobs.get(name), self._pods_of(name)) for job, name in names.items()}
             statuses = {job.name: self._status(job, *found[job.name]) for job in jobs}
             self._known = {name: known for name, known in self._known.items() if name in statuses}
@@ -155,10 +155,7 @@ def _job(found: Mapping[str, Any], kind: JobKind) -> dict[str, Any]:
 
 def _spec(found: Mapping[str, Any], kind: JobKind) -> dict[str, Any]:
     kept = {key: (found.get("spec") or {}).get(key) for key in ("suspend", "completions", "parallelism")}
-    if kind.suspend.count(".") == 2:  # as `spec.runPolicy.suspend`
-        _, parent, field = kind.suspend.split(".")
-        kept[parent] = {field: at(found, kind.suspend)}
-    return kept
+    return {**kept, **kind.suspension(at(found, kind.suspend)).get("spec", {})}
 
 
 def _pod(found: Mapping[str, Any]) -> dict[str, Any]:

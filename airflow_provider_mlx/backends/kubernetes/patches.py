@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from .names import OURS
+
 OPENAPI: Final = "/openapi/v3/apis/trainer.kubeflow.org/v1alpha1"
 SPELLINGS: Final = ("runtimePatches", "podTemplateOverrides", "podSpecOverrides")
 """The newest first."""
-MANAGER: Final = "airflow-provider-mlx"
 
 PATCHABLE: Final = frozenset(
     {
@@ -65,4 +66,4 @@ def spelled(patch: Mapping[str, Any], spelling: str, job: str) -> list[dict[str,
     if spelling == "podTemplateOverrides":
         return [{"targetJobs": [{"name": job}], **patch}]
     template = {"name": job, "template": {"spec": {"template": patch}}}
-    return [{"manager": MANAGER, "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [template]}}}}]
+    return [{"manager": OURS, "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [template]}}}}]

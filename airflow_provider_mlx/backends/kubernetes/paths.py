@@ -14,9 +14,9 @@ def plural_of(kind: str) -> str:
 
 
 def collection_path(api_version: str, plural: str, namespace: str) -> str:
-    """The path of all objects of a kind in a namespace."""
+    """The path of all objects of a kind in a namespace; with an empty one, in the whole cluster."""
     root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
-    return f"{root}/namespaces/{namespace}/{plural}"
+    return f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
 
 
 def object_path(found: Mapping[str, Any]) -> str:

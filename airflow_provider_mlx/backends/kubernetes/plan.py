@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from airflow_provider_mlx.runtime.ranks import MASTER_PORT
 from airflow_provider_mlx.step.spec import JobSpec
 
 from .merging import strategic_merge
@@ -14,9 +15,6 @@ from .pod import CONTAINER, pod_template
 from .results import TERMINATION_MESSAGE
 from .scheduling import Placement, placement
 from .settings import KubernetesSettings
-
-MASTER_PORT: Final = 29500
-"""torchrun's own default."""
 
 FAILURE_POLICY: Final[Mapping[str, Any]] = {
     "rules": [

@@ -36,11 +36,8 @@ class PodLog:
         if place is None:
             return LogChunk((), cursor)
         pod, container = place
-        asked: dict[str, Any] = {"container": container, "timestamps": "true"}
-        if since := since_time(cursor):
-            asked["sinceTime"] = since
         try:
-            return self._read(f"{collection_path('v1', 'pods', namespace)}/{pod}", asked, cursor)
+            return self._read(pod, _question(container, cursor), cursor)
         except Refused as refused:
             self._places.pop(job, None)  # the pod is gone, or has not started and may be replaced
             if refused.code not in (400, 404):
@@ -57,11 +54,10 @@ class PodLog:
         if place is None:
             return None
         pod, container = place
-        asked: dict[str, Any] = {"container": container, "timestamps": "true", "follow": "true"}
-        if since := since_time(cursor):
-            asked["sinceTime"] = since
-        path = f"{collection_path('v1', 'pods', namespace)}/{pod}/log"
-        self._followed[job] = lines = self._client.lines(path, read_seconds=quiet_seconds, **asked)
+        lines = self._client.lines(
+            f"{pod}/log", read_seconds=quiet_seconds, follow="true", **_question(container, cursor)
+        )
+        self._followed[job] = lines
         return lines
 
     def end(self, job: str) -> None:
@@ -72,7 +68,7 @@ class PodLog:
     def is_over(self, namespace: str, job: str) -> bool:
         """Whether nothing will be added to a job's log: its container has ended, or is gone."""
         place = self._place(namespace, job)
-        return place is None or self._has_ended(f"{collection_path('v1', 'pods', namespace)}/{place[0]}", place[1])
+        return place is None or self._has_ended(*place)
 
     def _read(self, pod: str, asked: dict[str, Any], cursor: str) -> LogChunk:
         """A larger piece where one holds nothing new: a cursor's second may have more lines than a piece."""
@@ -96,16 +92,20 @@ class PodLog:
         return any(text(one, "name") == container and at(one, "state.terminated") is not None for one in statuses)
 
     def _place(self, namespace: str, job: str) -> tuple[str, str] | None:
-        """Name and main container of the first rank's pod; remembered, since it is asked for at every look."""
+        """Path and main container of the first rank's pod; remembered, since it is asked for at every look."""
         if not self._kind.pods_label:
             return None
         if job not in self._places:
-            answer = self._client.get(
-                collection_path("v1", "pods", namespace), labelSelector=f"{self._kind.pods_label}={job}"
-            )
+            there = collection_path("v1", "pods", namespace)
+            answer = self._client.get(there, labelSelector=f"{self._kind.pods_label}={job}")
             pods = list((answer or {}).get("items") or ())
             if not pods:
                 return None
             first = min(pods, key=lambda pod: rank_of(self._kind, pod))
-            self._places[job] = first["metadata"]["name"], main_container(self._kind, first)
+            self._places[job] = f"{there}/{first['metadata']['name']}", main_container(self._kind, first)
         return self._places[job]
+
+
+def _question(container: str, cursor: str) -> dict[str, str]:
+    since = since_time(cursor)
+    return {"container": container, "timestamps": "true"} | ({"sinceTime": since} if since else {})

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
-from airflow_provider_mlx.backends.base import Brought, FoundJob, JobObserver, TargetSettings
+from airflow_provider_mlx.backends.base import Brought, FoundJob, TargetSettings
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, Problem
 from airflow_provider_mlx.step.spec import JobSpec
 
@@ -49,16 +49,6 @@ class ResourceBackend(KubernetesBackend):
         found = self._looking(location).find(object_name)
         return None if found is not None and _is_another_attempt(found.handle.name, name) else found
 
-    def observer(self) -> JobObserver:
-        """One watch of the objects of this kind, and one of their pods where they can be told."""
-        from .observer import KubernetesObserver
-
-        backend = type(self)(self.settings, self.conn_id, read_connection=self.read_connection)
-        looking = backend._looking(None)
-        return KubernetesObserver(
-            backend.client, self._job_kind, looking, self.settings.namespace, foreign=self.settings.resource.foreign
-        )
-
     def watch_scope(self) -> Mapping[str, Any]:
         """A kind in a namespace; an object's own name makes no watch of its own."""
         return {
@@ -95,6 +85,10 @@ class ResourceBackend(KubernetesBackend):
     def _end_pods(self, job: Mapping[str, Any], looking: Looking) -> bool:
         """Kinds that are brought may make a new pod for one that ended: the object itself is stopped."""
         return False
+
+    @property
+    def _watches_foreign(self) -> bool:
+        return self.settings.resource.foreign
 
     @cached_property
     def _kind(self) -> JobKind:

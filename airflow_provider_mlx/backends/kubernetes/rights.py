@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .names import MANAGED_BY
+from .names import MANAGED_BY, OURS
 
-NAME: Final = "airflow-provider-mlx"
+NAME: Final = OURS
 """Of the Role and of its binding; the NetworkPolicy's begins with it."""
 
 
@@ -117,7 +117,7 @@ def network_policy(*, namespace: str, api_server: Sequence[str] = ()) -> dict[st
 
     :param api_server: CIDRs of the API server's endpoints, as ``kubectl get endpointslices kubernetes`` shows them.
     """
-    ours = {"matchLabels": {MANAGED_BY: "airflow-provider-mlx"}}
+    ours = {"matchLabels": {MANAGED_BY: OURS}}
     barred = [*METADATA_ADDRESSES, *api_server]
     blocks = [
         {"ipBlock": {"cidr": everywhere, "except": [cidr for cidr in barred if (":" in cidr) is (":" in everywhere)]}}

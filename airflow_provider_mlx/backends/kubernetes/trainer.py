@@ -20,7 +20,7 @@ from .names import job_labels
 from .patches import OPENAPI, PATCHABLE, runtime_patch, served_spelling, spelled
 from .plan import object_metadata, processes_per_node, request_of
 from .pod import pod_template
-from .scheduling import placement, placement_problems
+from .scheduling import Placement, placement, placement_problems
 from .settings import TrainerSettings
 
 API_VERSION: Final = "trainer.kubeflow.org/v1alpha1"
@@ -65,8 +65,7 @@ class TrainerBackend(KubernetesBackend):
 
 def trainjob_request(spec: JobSpec, settings: TrainerSettings) -> dict[str, Any]:
     """What is submitted for a step; ``before`` is made before the job, whose webhook asks for its runtime."""
-    where = placement(spec.resources, settings, job=spec.name, container=NODE, kind="TrainJob")
-    template = strategic_merge(pod_template(spec, settings, where, container=NODE), settings.pod_override)
+    where, template = _nodes(spec, settings)
     nodes = spec.resources.node_count
     job: dict[str, Any] = {
         "runtimeRef": {"name": spec.name, "kind": "TrainingRuntime", "apiGroup": API_VERSION.partition("/")[0]},
@@ -85,6 +84,12 @@ def trainjob_request(spec: JobSpec, settings: TrainerSettings) -> dict[str, Any]
         "resourcesPerNode": {key: main["resources"][key] for key in ("requests", "limits") if key in main["resources"]},
     }  # fmt: skip
     return request | {"patch": runtime_patch(template, NODE)}
+
+
+def _nodes(spec: JobSpec, settings: TrainerSettings) -> tuple[Placement, dict[str, Any]]:
+    """Where the pods of the nodes go, and their template."""
+    where = placement(spec.resources, settings, job=spec.name, container=NODE, kind="TrainJob")
+    return where, strategic_merge(pod_template(spec, settings, where, container=NODE), settings.pod_override)
 
 
 def training_runtime(
@@ -122,13 +127,8 @@ def runtime_problems(spec: JobSpec, settings: TrainerSettings) -> list[Problem]:
     """What a TrainJob cannot change of the cluster's own runtime."""
     if not settings.runtime or placement_problems(spec.resources, settings):
         return []
-    template = pod_template(
-        spec,
-        settings,
-        placement(spec.resources, settings, job=spec.name, container=NODE, kind="TrainJob"),
-        container=NODE,
-    )
-    wanted = set(strategic_merge(template, settings.pod_override)["spec"]) - PATCHABLE
+    _, template = _nodes(spec, settings)
+    wanted = set(template["spec"]) - PATCHABLE
     given = {
         "schedulerName": settings.scheduler in ("kai", "volcano"),
         "priorityClassName": bool(settings.priority_class or spec.resources.priority),
