@@ -37,6 +37,10 @@ class S3OnDisk:
     knows_ranges: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def upload(self, name: str) -> Path:
+        """Where the parts of a multipart upload lie."""
+        return self.folder / "uploads" / name
+
     def path(self, key: str) -> Path:
         """Where the object of a key (``bucket/key``) lies."""
         return self.folder / "objects" / hashlib.sha256(key.encode()).hexdigest()
@@ -86,6 +90,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except ConnectionError:  # the client is gone: what it began to send is not kept
+            self.close_connection = True
 
     def answer(self) -> None:
         url = urlsplit(self.path)
@@ -145,9 +155,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _put(self) -> None:
         if "uploadId" in self.query:
-            upload = self.state.folder / "uploads" / self.query["uploadId"]
-            etag = self._receive(upload / f"{int(self.query['partNumber']):05}")
-            self._say(200, headers={"ETag": etag})
+            self._put_part()
             return
         draft = self.state.folder / os.urandom(8).hex()
         etag = self._receive(draft)
@@ -157,17 +165,30 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         self._say(200, headers={"ETag": etag})
 
+    def _put_part(self) -> None:
+        """Receive a part apart and give it to its upload whole: an upload that was aborted meanwhile takes none."""
+        upload, draft = self.state.upload(self.query["uploadId"]), self.state.folder / os.urandom(8).hex()
+        etag = self._receive(draft)
+        with self.state.lock:
+            if taken := upload.is_dir():
+                draft.replace(upload / f"{int(self.query['partNumber']):05}")
+        if taken:
+            self._say(200, headers={"ETag": etag})
+        else:
+            draft.unlink()
+            self._say(404, _error("NoSuchUpload"))
+
     def _post(self) -> None:
         self._drain()
         if "uploads" in self.query:
             name = os.urandom(8).hex()
-            (self.state.folder / "uploads" / name).mkdir()
+            self.state.upload(name).mkdir()
             self._say(
                 200,
                 f"<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>{name}</UploadId></InitiateMultipartUploadResult>",
             )
             return
-        upload = self.state.folder / "uploads" / self.query["uploadId"]
+        upload = self.state.upload(self.query["uploadId"])
         if not upload.is_dir():
             self._say(404, _error("NoSuchUpload"))
             return
@@ -189,7 +210,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _delete(self) -> None:
         if "uploadId" in self.query:
-            shutil.rmtree(self.state.folder / "uploads" / self.query["uploadId"], ignore_errors=True)
+            with self.state.lock:
+                shutil.rmtree(self.state.upload(self.query["uploadId"]), ignore_errors=True)
         else:
             self.state.path(self.key).unlink(missing_ok=True)
         self._say(204)
@@ -209,6 +231,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             while left and (chunk := self.rfile.read(min(left, COPY_BYTES))):
                 writer.write(chunk)
                 left -= len(chunk)
+        if left:
+            path.unlink()
+            raise ConnectionAbortedError(f"{left} bytes of a body never came")
         return _etag(path)
 
     def _drain(self) -> None:
