@@ -8,13 +8,11 @@ from typing import Final
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.e2e.harness import Environment, processes_about
-from tests.faults.judge import judge
+from tests.e2e.harness import Environment
 from tests.faults.lab import Lab
+from tests.faults.quick import Ran, id_of, ran_on
 from tests.faults.rows import ROWS, Row
-from tests.faults.run import run_cases
 from tests.faults.subjects import SUBJECTS, Subject
-from tests.faults.test_quick import Ran
 
 AIRFLOW: Final = Environment("cluster")
 AT_ONCE: Final = 4
@@ -43,28 +41,14 @@ PAIRS: Final = [(BY_NAME[name], SUBJECTS[subject]) for subject, names in NAMES.i
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[Ran]:
-    """All cases beside each other on one real Airflow; afterwards no process may be left that knows of them."""
-    folder = tmp_path_factory.mktemp("kubernetes-faults")
-    lab = Lab(folder / "lab", environment=AIRFLOW, cluster=cluster)
-    try:
-        cases = [case for row, subject in PAIRS for case in lab.cases([row], [subject])]
-        lab.start()
-        found = run_cases(cases, lambda outcome: None, at_once=AT_ONCE)
-        lab.airflow.stop()
-        unproved = tuple(lab.greens_without_proof(cases))
-    finally:
-        lab.stop()
-    yield Ran({(outcome.row, outcome.subject): outcome for outcome in found}, unproved)
-    assert not list(processes_about(folder))
+    lab = Lab(tmp_path_factory.mktemp("kubernetes-faults"), environment=AIRFLOW, cluster=cluster)
+    with ran_on(lab, PAIRS, at_once=AT_ONCE) as found:
+        yield found
 
 
-@pytest.mark.parametrize(("row", "subject"), PAIRS, ids=[f"{row.name}--{subject.name}" for row, subject in PAIRS])
+@pytest.mark.parametrize(("row", "subject"), PAIRS, ids=map(id_of, PAIRS))
 def test_one_job_one_result_no_orphan(row: Row, subject: Subject, ran: Ran) -> None:
-    outcome = ran.outcomes[row.name, subject.name]
-
-    assert not outcome.wrong, f"{outcome.wrong}: {outcome.seen}\n{outcome.evidence}"
-    assert outcome.seen is not None
-    assert judge(row.expect, outcome.seen) == []
+    ran.assert_right(row, subject)
 
 
 def test_every_green_stands_on_a_claim(ran: Ran) -> None:

@@ -123,8 +123,8 @@ def test_the_first_rank_that_fails_is_the_error_and_ends_the_others(make, root, 
     backend.forget(handle)
 
 
-@pytest.mark.skipif(not TORCH.exists(), reason="run `make .build/torch/.ready` first")
 def test_torchrun_on_two_nodes_really_trains(make, root, cluster, namespace):
+    assert TORCH.exists(), "run `make .build/torch/.ready` first"
     # PyTorch comes from this host's disk: an image with it would be gigabytes
     relaxed = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}
     cluster.request("PATCH", f"/api/v1/namespaces/{namespace}", relaxed, "application/merge-patch+json")
