@@ -220,6 +220,9 @@ class Backend(abc.ABC):
     """Field of ``Resources`` or of the step → why this backend cannot honour it, and the way out. ``jobs/plan.py``
     refuses from it, the contract suite tests it, the capability matrix is generated from it."""
 
+    with_setting: ClassVar[Mapping[str, str]] = {}
+    """Field as in ``cannot`` → the setting of a target without which it is refused; for the capability matrix."""
+
     defers: ClassVar[bool] = True
     """Whether a waiting task may leave its worker slot."""
 

@@ -7,14 +7,14 @@ Nothing is imported before a stack names the backend.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Final
 
 from airflow_provider_mlx.exceptions import InvalidStep
 
-from .base import Backend
+from .base import Backend, TargetSettings
 
 GROUP: Final = "airflow_provider_mlx.backends"
 
@@ -54,3 +54,25 @@ def backend_names() -> Mapping[str, str]:
     """Name → ``module:class`` of every installed backend; ours cannot be replaced."""
     theirs = {point.name: point.value for point in entry_points(group=GROUP)}
     return {**theirs, **_OURS}
+
+
+class InstalledSettings(Mapping[str, type[TargetSettings]]):
+    """
+    Name → settings model of every backend that can be imported here.
+
+    A backend is imported when it is looked up, so that a process which reads a stack pays for those that it names.
+    """
+
+    def __getitem__(self, name: str) -> type[TargetSettings]:
+        if name not in backend_names():
+            raise KeyError(name)
+        try:
+            return backend_class(name).settings_model
+        except ImportError:  # its extra is not installed: the stack's reader names the extra
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in backend_names() if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -32,6 +32,31 @@ _LIMIT_ERRORS: Final[Mapping[Watch, tuple[type[MlxError], str]]] = {
     Watch.GAVE_UP: (exceptions.CapacityUnavailable, "add a further target to the list, or wait longer"),
 }  # fmt: skip
 
+_BY_BACKEND: Final[Mapping[type[MlxError], tuple[str, str]]] = {
+    exceptions.Preempted: (
+        "the backend took the job away", "another attempt follows if `preemptions` or `retries` allow",
+    ),
+    exceptions.CapacityUnavailable: (
+        "the backend has no room for the job", "add a further target to the list, ask for less, or try again later",
+    ),
+    exceptions.ImageUnavailable: (
+        "the job could not start, since its image cannot be had",
+        "check the image's name, that the cluster reaches its registry, and the registry's credentials in the target",
+    ),
+    exceptions.JobMisconfigured: (
+        "the job could not start", "mend what is named here, in the target or where the job runs, and clear the task",
+    ),
+    exceptions.OutOfMemory: (
+        "the job needed more memory than it was given", "ask for more with `Resources(memory=…)`, or load less at once",
+    ),
+    exceptions.JobTimeout: (
+        "the backend ended the job at a limit of its own",
+        "raise `Resources(timeout=…)` or the target's `max_runtime`, or make the step faster",
+    ),
+}  # fmt: skip
+"""What is said where the backend knows why a job failed and the job itself has left no word; and what to do."""
+_NO_WORD: Final = "the job's own log says more; a process that is killed leaves no traceback"
+
 REASONS: Final[Mapping[str, type[MlxError]]] = {
     name: kind
     for name, kind in vars(exceptions).items()
@@ -120,29 +145,25 @@ def from_status(
     status: JobStatus, *, job: str, attempt: int, url: str | None, log_tail: Sequence[str], stop_reason: Watch | None
 ) -> MlxError:
     """The exception for a job that ended without an ``error.json``."""
-    said = f": {status.reason}" if status.reason else ""
-    code = f" with exit status {status.exit_code}" if status.exit_code is not None else ""
     if stop_reason is not None:
-        limit, remedy = _LIMIT_ERRORS[stop_reason]
+        kind, remedy = _LIMIT_ERRORS[stop_reason]
         what = f"{LIMITS[stop_reason]} and its job was stopped"
-        return _build(limit, what, job=job, url=url, attempt=attempt, log_tail=log_tail, remedy=remedy)
-    if status.state is State.STOPPED and status.failure is None:
-        return _build(exceptions.JobCancelled, f"the job was stopped{said}", job=job, url=url, attempt=attempt,
-                      log_tail=log_tail, remedy="clear the task to run it again")  # fmt: skip
+        return _build(kind, what, job=job, url=url, attempt=attempt, log_tail=log_tail, remedy=remedy)
+    said, _, advice = (status.reason or "").partition(" → ")
     kind = REASONS.get(status.failure or "", exceptions.StepFailed)
-    if status.exit_code == EXIT_TAMPERED and status.failure is None:
-        kind, what, remedy = exceptions.ArtifactError, _TAMPERED, _TAMPERED_REMEDY
-    elif kind.disposition is Disposition.NEXT_ATTEMPT:
-        what, remedy = (
-            f"the backend took the job away{said}",
-            "another attempt follows if `preemptions` or `retries` allow",
-        )
+    if status.state is State.STOPPED and status.failure is None:
+        kind, what, remedy = exceptions.JobCancelled, "the job was stopped", "clear the task to run it again"
+    elif status.exit_code == EXIT_TAMPERED and status.failure is None:
+        kind, what, remedy, said = exceptions.ArtifactError, _TAMPERED, _TAMPERED_REMEDY, ""
+    elif kind in _BY_BACKEND:
+        what, remedy = _BY_BACKEND[kind]
     else:
-        what = f"the job failed{code} and left no error.json{said}"
-        remedy = "the job's own log says more; a process that is killed leaves no traceback"
+        code = f" with exit status {status.exit_code}" if status.exit_code is not None else ""
+        what, remedy = f"the job failed{code} and left no error.json", _NO_WORD
     return _build(
-        kind, what, job=job, url=url, attempt=attempt, log_tail=log_tail, remedy=remedy, exit_code=status.exit_code
-    )
+        kind, f"{what}: {said}" if said else what, job=job, url=url, attempt=attempt, log_tail=log_tail,
+        remedy=advice or remedy, exit_code=status.exit_code,
+    )  # fmt: skip
 
 
 def result_missing(*, job: str, attempt: int, uri: str, url: str | None, log_tail: Sequence[str]) -> MlxError:

@@ -10,8 +10,7 @@ from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
-from airflow_provider_mlx.backends.base import TargetSettings
-from airflow_provider_mlx.backends.registry import backend_class, backend_names
+from airflow_provider_mlx.backends.registry import InstalledSettings
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep
 from airflow_provider_mlx.jobs.plan import PlanningOptions
 from airflow_provider_mlx.jobs.ports import Ports, TryFacts
@@ -119,20 +118,9 @@ def read_stacks(settings: Settings, *, dag_file: str | None, root: str | None) -
         dag_file=dag_file,
         bundle_root=root,
         bundle_stacks="allow" if settings.bundle_stacks == "allow" else "deny",
-        backend_settings=installed_backend_settings(),
+        backend_settings=InstalledSettings(),
         local_root=settings.local_root.absolute().as_uri(),
     )
-
-
-def installed_backend_settings() -> dict[str, type[TargetSettings]]:
-    """The settings model of every backend that can be imported here."""
-    models = {}
-    for name in backend_names():
-        try:
-            models[name] = backend_class(name).settings_model
-        except ImportError:  # a backend whose extra is not installed: the stack's reader names the extra
-            continue
-    return models
 
 
 def stack_choice(

@@ -32,11 +32,15 @@ _YES: Final = "✓"
 
 
 def capability_row(kind: type[Backend]) -> dict[str, str]:
-    """Feature → ``✓`` or ``refused: reason``, in the order of the table."""
+    """Feature → ``✓``, ``✓ with`` a setting of the target, or ``refused: reason``, in the order of the table."""
     row = {}
     for feature, names in FEATURES.items():
         reason = next((kind.cannot[name] for name in names if name in kind.cannot), None)
-        row[feature] = _YES if reason is None else f"refused: {reason.partition(' → ')[0]}"
+        setting = next((kind.with_setting[name] for name in names if name in kind.with_setting), None)
+        if reason is not None:
+            row[feature] = f"refused: {reason.partition(' → ')[0]}"
+        else:
+            row[feature] = _YES if setting is None else f"{_YES} with `{setting}`"
     row["deferral"] = _YES if kind.defers else "refused: a waiting task keeps its worker slot"
     return row
 

@@ -65,6 +65,7 @@ class KubernetesBackend(Backend):
     settings: KubernetesSettings
     kind: ClassVar[str] = "Job"
     cannot: ClassVar[Mapping[str, str]] = {}
+    with_setting: ClassVar[Mapping[str, str]] = {"fractional_gpu": "scheduler: kai", "spot": "spot: {…}"}
 
     @cached_property
     def client(self) -> KubernetesClient:

@@ -27,8 +27,13 @@ PATCHABLE: Final = frozenset(
 _OLDEST: Final = frozenset(
     {"serviceAccountName", "nodeSelector", "tolerations", "volumes", "initContainers", "containers", "schedulingGates"}
 )
+_LEFT_TO_THE_RUNTIME: Final = frozenset(
+    {"restartPolicy", "automountServiceAccountToken", "enableServiceLinks", "activeDeadlineSeconds"}
+)
+"""What a pod of ours has and a cluster's runtime decides for its own; a step's time limit is kept all the same."""
 _OF_A_CONTAINER: Final = ("name", "volumeMounts")
-"""``env`` of the training container goes through ``trainer``."""
+_BY_TRAINER: Final = frozenset({"image", "command", "env", "resources"})
+"""What of the training container goes through the TrainJob's ``trainer``."""
 
 
 def runtime_patch(template: Mapping[str, Any], container: str) -> dict[str, Any]:
@@ -41,6 +46,23 @@ def runtime_patch(template: Mapping[str, Any], container: str) -> dict[str, Any]
         if item["name"] == container
     ]
     return {"metadata": template["metadata"], "spec": spec}
+
+
+def unpatchable(template: Mapping[str, Any], container: str) -> list[str]:
+    """
+    The fields of a pod template that no patch may carry: they would be dropped without a word.
+
+    :param container: the training container's name.
+    """
+    spec = template["spec"]
+    carried = {*_OF_A_CONTAINER, *_BY_TRAINER, "securityContext"}
+    main = next(item for item in spec["containers"] if item["name"] == container)
+    others = [f"containers[{item['name']}]" for item in spec["containers"] if item is not main]
+    return sorted(
+        [field for field in spec.keys() - PATCHABLE - _LEFT_TO_THE_RUNTIME if spec[field]]
+        + [f"containers[{container}].{field}" for field in main.keys() - carried if main[field]]
+        + others
+    )
 
 
 def served_spelling(document: Mapping[str, Any]) -> str:

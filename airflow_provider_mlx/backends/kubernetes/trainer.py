@@ -17,7 +17,7 @@ from airflow_provider_mlx.step.spec import JobSpec
 from .backend import KubernetesBackend
 from .merging import strategic_merge
 from .names import job_labels
-from .patches import OPENAPI, PATCHABLE, runtime_patch, served_spelling, spelled
+from .patches import OPENAPI, runtime_patch, served_spelling, spelled, unpatchable
 from .plan import object_metadata, processes_per_node, request_of
 from .pod import pod_template
 from .scheduling import Placement, placement, placement_problems
@@ -128,20 +128,11 @@ def runtime_problems(spec: JobSpec, settings: TrainerSettings) -> list[Problem]:
     if not settings.runtime or placement_problems(spec.resources, settings):
         return []
     _, template = _nodes(spec, settings)
-    wanted = set(template["spec"]) - PATCHABLE
-    given = {
-        "schedulerName": settings.scheduler in ("kai", "volcano"),
-        "priorityClassName": bool(settings.priority_class or spec.resources.priority),
-        "runtimeClassName": bool(settings.runtime_class),
-        "topologySpreadConstraints": bool(settings.topology_spread),
-        "resourceClaims": True,
-    }
     return [
         Problem(
             f"a TrainJob cannot set `{field}` of the runtime `{settings.runtime}`",
             "leave `runtime:` out, so that the job brings a runtime of its own, or set it in the cluster's",
             field="runtime",
         )
-        for field in sorted(wanted)
-        if given.get(field)
+        for field in unpatchable(template, NODE)
     ]

@@ -42,6 +42,36 @@ def test_whose_word_counts(error, failure, reason):
 
 
 @pytest.mark.parametrize(
+    ("status", "what", "remedy"),
+    [
+        pytest.param(
+            JobStatus(State.FAILED, "not found: team/train:9", failure="ImageUnavailable"),
+            "the job could not start, since its image cannot be had: not found: team/train:9", "check the image's name",
+            id="never started",
+        ),
+        pytest.param(
+            JobStatus(State.FAILED, "its queue is stopped → ask its administrator", failure="CapacityUnavailable"),
+            "the backend has no room for the job: its queue is stopped", "ask its administrator",
+            id="a backend that knows what to do",
+        ),
+        pytest.param(
+            JobStatus(State.FAILED, "its limit is 1Gi", exit_code=137, failure="OutOfMemory"),
+            "the job needed more memory than it was given: its limit is 1Gi", "ask for more", id="killed for its memory",
+        ),
+        pytest.param(
+            JobStatus(State.FAILED, exit_code=3), "the job failed with exit status 3 and left no error.json",
+            "the job's own log says more", id="nobody knows why",
+        ),
+        pytest.param(JobStatus(State.STOPPED, "by hand"), "the job was stopped: by hand", "clear the task", id="stopped"),
+    ],
+)  # fmt: skip
+def test_without_a_word_of_the_job_the_backends_is_told_with_what_to_do(status, what, remedy):
+    found = explain(None, status, job="j", attempt=1, url=None, log_tail=(), stop_reason=None)
+    assert found.what == what
+    assert found.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
     ("place", "says"),
     [
         pytest.param({"node": 1, "rank": 3}, "rank 3 on node 1: the step failed in its own code: ValueError: no", id="a rank"),

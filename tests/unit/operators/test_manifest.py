@@ -6,12 +6,11 @@ import pytest
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.kubernetes.settings import ResourceKind
-from airflow_provider_mlx.backends.registry import backend_class, backend_names
+from airflow_provider_mlx.backends.registry import InstalledSettings, backend_class, backend_names
 from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.jobs.plan import Planner, PlanningOptions
 from airflow_provider_mlx.operators.kubernetes_resource import MlxKubernetesResourceOperator
 from airflow_provider_mlx.operators.manifest import Placing, parse_manifest, resource_targets
-from airflow_provider_mlx.operators.surroundings import installed_backend_settings
 from airflow_provider_mlx.stacks import load_stacks
 from airflow_provider_mlx.stacks.stack import PolicyRule
 from airflow_provider_mlx.step.definition import StepDefinition
@@ -73,7 +72,7 @@ def stacks(tmp_path):
     file.write_text(STACKS)
     return load_stacks(
         deployment_files=[str(file)], dag_file=None, bundle_root=None, bundle_stacks="allow",
-        backend_settings=installed_backend_settings(), local_root=tmp_path.as_uri(),
+        backend_settings=InstalledSettings(), local_root=tmp_path.as_uri(),
     )  # fmt: skip
 
 
@@ -111,7 +110,7 @@ def test_no_cluster_is_refused_with_the_way_out(stacks):
 
 def test_no_stack_can_name_the_operators_backend():
     assert "kubernetes_resource" not in backend_names()
-    assert "kubernetes_resource" not in installed_backend_settings()
+    assert "kubernetes_resource" not in InstalledSettings()
     assert backend_class("kubernetes_resource").name == "kubernetes_resource"
 
 
