@@ -44,6 +44,8 @@ class ConnectedTrainer(Connected, TrainerBackend):
 class OnACluster(BackendContract):
     seconds = 120.0
     artifacts_conn_id = S3_CONN_ID
+    made: ClassVar[Mapping[str, str]] = {"jobs": "/apis/batch/v1", "pods": "/api/v1"}
+    """What controllers make of a job; a job gets its name once, but the steps of these tests all have the same."""
 
     @pytest.fixture
     def root(self, request):
@@ -52,6 +54,12 @@ class OnACluster(BackendContract):
     @pytest.fixture
     def store(self, cluster_store):
         return cluster_store
+
+    @pytest.fixture(autouse=True)
+    def nothing_left(self, tenant):
+        yield
+        for plural, api in self.made.items():
+            wait_until(f"the last test's {plural} are gone", lambda: not tenant.get(plural, api))  # noqa: B023
 
     @pytest.fixture
     def connected(self, tenant, connect):
@@ -104,6 +112,7 @@ class TestKubernetes(OnACluster):
 
 @pytest.mark.usefixtures("trainer_cluster")
 class TestTrainer(OnACluster):
+    made: ClassVar[Mapping[str, str]] = {**OnACluster.made, "jobsets": "/apis/jobset.x-k8s.io/v1alpha2"}
     cannot: ClassVar[Mapping[str, str]] = {
         "command": "a TrainJob runs training code → use a kubernetes target for a container command",
     }
