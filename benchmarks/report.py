@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ def line(
 ) -> None:
     """Print medians with their ranges; the ratio says how many times better we are."""
     our_median, peer_median = median(ours), median(peer)
-    ratio = peer_median / our_median if less_is_better else our_median / peer_median
+    better, worse = (peer_median, our_median) if less_is_better else (our_median, peer_median)
+    ratio = better / worse if worse else math.inf
     print(
         f"{what}: ours {_range(ours)} {unit} · {peer_name} {_range(peer)} {unit} · "
         f"{ratio:.1f} × {'better' if ratio >= 1 else 'of it: the peer is better'} (n={len(ours)}/{len(peer)})",

@@ -6,15 +6,19 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import folders, frames, overhead, parsing
+from . import folders, frames, overhead, parsing, waiting
+
+NAMES = ("parsing", "overhead", "frames", "folders", "waiting")
 
 
 def main() -> None:
     """Run the chosen benchmarks; all of them by default."""
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("names", nargs="*", choices=["parsing", "overhead", "frames", "folders", []], default=[])
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], default=[])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--mebibytes", type=int, nargs="*", default=[256, 1024, 4096], help="sizes of the frames")
+    parser.add_argument("--waiting", type=int, nargs="*", default=[1000, 2000], help="deferred steps")
+    parser.add_argument("--triggerers", type=int, nargs="*", default=[1, 2], help="that share them")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mlx-bench-") as folder:
         work = Path(folder)
@@ -26,6 +30,8 @@ def main() -> None:
             frames.run(work, sizes=chosen.mebibytes, runs=max(1, chosen.runs // 2))
         if not chosen.names or "folders" in chosen.names:
             folders.run(work, runs=max(1, chosen.runs // 2))
+        if not chosen.names or "waiting" in chosen.names:
+            waiting.run(work, numbers=chosen.waiting, triggerers=chosen.triggerers)
 
 
 if __name__ == "__main__":

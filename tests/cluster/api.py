@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
+import json
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,17 @@ class Api:
     def get(self, path: str) -> Any:
         """Read an object or a list."""
         return self.request("GET", path)
+
+    def watch(self, path: str) -> Iterator[dict[str, Any]]:
+        """Every object of a collection as it is from now on: after each of its changes, until the server ends it."""
+        version = self.get(path)["metadata"]["resourceVersion"]
+        wanted = {"watch": "true", "resourceVersion": version}
+        with (
+            contextlib.suppress(httpx.TransportError),
+            self._client.stream("GET", path, params=wanted, timeout=None) as answer,
+        ):
+            for line in answer.iter_lines():
+                yield json.loads(line)["object"]
 
     def apply(self, manifest: Mapping[str, Any]) -> Any:
         """Create or change an object by server-side apply, which bears CRDs of any size."""
