@@ -315,7 +315,11 @@ def attempts(root: Path, dag_id: str, run_id: str) -> list[Path]:
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without anything of an Airflow."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "PYTEST", "VIRTUAL_ENV"))}
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AIRFLOW", "MLX_TEST", "PYTEST", "VIRTUAL_ENV"))
+    }
 
 
 def decoded(value: Any) -> Any:

@@ -91,8 +91,8 @@ def test_a_gate_relays_until_it_is_shut():
 
 
 def test_jobs_that_follow_each_other_are_not_at_once():
-    first, second = (Job("r", 1, "m", begun, None, over) for begun, over in ((1.0, 2.0), (2.0, None)))
-    beside = Job("r", 2, "m", 1.5, None, None)
+    first, second = (Job("r", 1, "host", "m", begun, None, over) for begun, over in ((1.0, 2.0), (2.0, None)))
+    beside = Job("r", 2, "host", "m", 1.5, None)
 
     assert most_at_once([]) == 0
     assert most_at_once([first, second]) == 1
