@@ -153,6 +153,9 @@ class JobObserver(abc.ABC):
     the changes, not the jobs.
     """
 
+    pause_seconds: ClassVar[float] = 2.0
+    """From an answer to the next question. A step goes on so much later, and a look costs so much less often."""
+
     @abc.abstractmethod
     def observe(self, jobs: Sequence[JobHandle], wait_seconds: float) -> Mapping[str, JobStatus]:
         """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from airflow_provider_mlx.exceptions import ResultMissing
@@ -63,6 +65,33 @@ def collect(ledger: AttemptLedger, record: AttemptRecord) -> Collected:
         outputs=outputs, metrics=metrics, skipped=None if skipped is None else str(skipped), result=result,
         result_sha256=ledger.sha256_read[RESULT_FILE], record=record, uri=ledger.uri,
     )  # fmt: skip
+
+
+def time_spent(planned: datetime, timings: Any) -> str:
+    """
+    Where a job's time went, as far as it says: ``queued 2.1 s · compute 61.0 s``. Empty: it says nothing.
+
+    Queued is from the plan to the runtime's start, so by two clocks. Parts under a tenth of a second are left out.
+
+    :param planned: when the attempt was planned.
+    :param timings: of ``result.json``, which a job may write as it likes.
+    """
+    if not isinstance(timings, Mapping):
+        return ""
+    seconds = {"queued": _queued(planned, timings.get("started_at"))}
+    seconds |= {part: timings.get(part) for part in ("install", "download", "compute", "upload")}
+    return " · ".join(f"{part} {value:.1f} s" for part, value in seconds.items() if _counts(value))
+
+
+def _queued(planned: datetime, begun: Any) -> float | None:
+    try:
+        return (datetime.fromisoformat(str(begun)) - planned).total_seconds()
+    except (ValueError, TypeError):  # no time, or one without its zone
+        return None
+
+
+def _counts(seconds: Any) -> bool:
+    return type(seconds) in (int, float) and math.isfinite(seconds) and seconds >= 0.05
 
 
 def _output(name: str, value: Mapping[str, Any], ledger: AttemptLedger) -> CollectedOutput:

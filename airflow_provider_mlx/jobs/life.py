@@ -16,7 +16,7 @@ from airflow_provider_mlx.exceptions import CapacityUnavailable, Disposition, Jo
 
 from .arrival import Arriving, ledger_says
 from .attempt import ActiveAttempt
-from .collection import Collected, collect
+from .collection import Collected, collect, time_spent
 from .current_try import CurrentTry
 from .decision import ENDINGS, Ending, Limits, Watch, while_watching
 from .failures import LIMITS, explain, lost, replay_line, result_missing
@@ -231,6 +231,8 @@ class StepLife:
         current.patiently("write the ledger", lambda: self._claim(active, collected))
         self._ports.tell_ended(active, collected)
         active.forget(self._ports.say)
+        if spent := time_spent(active.record.started_at, collected.result.get("timings")):
+            self._ports.say(f"attempt {active.ledger.attempt}: {spent}")
         return collected
 
     def _claim(self, active: ActiveAttempt, collected: Collected) -> None:

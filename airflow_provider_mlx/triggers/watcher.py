@@ -34,7 +34,7 @@ from airflow_provider_mlx.exceptions import BackendUnavailable, first_line
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
-"""From the end of one look to the start of the next, and how long a backend may wait for a change."""
+"""How long a backend may wait for a change, and the longest from the end of one look to the start of the next."""
 LONGEST_BACKOFF_SECONDS: Final = 60.0
 CONNECTION_SECONDS: Final = 15 * 60.0
 """How old a connection may grow before it is read again: credentials are rotated."""
@@ -183,12 +183,19 @@ class Watcher:
                     log.exception("the watcher of %s failed and goes on", self.name)
                     failures += 1
                     self._unknown(error)
-                pause = min(LOOK_SECONDS * 2**failures, LONGEST_BACKOFF_SECONDS) if failures else LOOK_SECONDS
-                await asyncio.sleep(pause * random.uniform(0.75, 1.25) if failures else pause)  # noqa: S311
+                pause = self._pause(failures)
+                await asyncio.sleep(pause)
                 if not failures:
-                    self._around.lag(max(0.0, time.monotonic() - started - 2 * LOOK_SECONDS))
+                    self._around.lag(max(0.0, time.monotonic() - started - LOOK_SECONDS - pause))
         finally:
             self._disconnect()
+
+    def _pause(self, failures: int) -> float:
+        """Seconds until the next look: a backend that does not answer is asked less and less often."""
+        if failures:
+            backoff = min(LOOK_SECONDS * 2.0**failures, LONGEST_BACKOFF_SECONDS)
+            return backoff * random.uniform(0.75, 1.25)  # noqa: S311
+        return min(self._observer.pause_seconds, LOOK_SECONDS) if self._observer is not None else LOOK_SECONDS
 
     async def _look(self) -> None:
         if time.monotonic() - self._connected_at > CONNECTION_SECONDS:

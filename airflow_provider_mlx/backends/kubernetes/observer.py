@@ -38,6 +38,8 @@ class KubernetesObserver(JobObserver):
     :param only: the only job that is of interest.
     """
 
+    pause_seconds = 0.25  # the server is not asked, so that this only gathers changes which come together
+
     def __init__(
         self, client: KubernetesClient, kind: JobKind, looking: Looking, namespace: str, *, foreign: bool = False,
         only: JobHandle | None = None,

@@ -104,6 +104,20 @@ def test_two_hundred_jobs_are_one_question(place):
     assert place.board.closed == 1, "and it ends with its last subscriber"
 
 
+def test_an_observer_that_hears_of_changes_is_asked_again_at_once(place, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_SECONDS", 30.0)
+    monkeypatch.setattr(Board, "pause_seconds", 0.01)
+
+    async def scenario():
+        waiting = [asyncio.create_task(until_done(place, name)) for name in ("first", "second")]
+        place.board.says = {"first": DONE}
+        await waiting[0]
+        place.board.says = {"first": DONE, "second": DONE}
+        await asyncio.wait_for(waiting[1], 10)
+
+    asyncio.run(scenario())
+
+
 def test_another_connection_or_scope_is_another_watcher(place):
     async def scenario():
         for where in ({"conn_id": "a"}, {"conn_id": "b"}, {"conn_id": "b", "scope": {"namespace": "ml"}}):
