@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -70,8 +70,12 @@ class Subscription:
 
         :raises CannotWatch: the connection cannot be read here.
         """
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.news.wait(), timeout)
+        # `wait_for` makes a task and an exception each time: at a thousand triggers most of what they cost.
+        late = asyncio.get_running_loop().call_later(timeout, self.news.set)
+        try:
+            await self.news.wait()
+        finally:
+            late.cancel()
         self.news.clear()
         if self.refused:
             raise CannotWatch(self.refused)
