@@ -6,9 +6,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from . import folders, frames, overhead, parsing, waiting
+from . import folders, frames, overhead, parsing, pods, waiting
 
-NAMES = ("parsing", "overhead", "frames", "folders", "waiting")
+NAMES = ("parsing", "overhead", "frames", "folders", "pods", "waiting")
 
 
 def main() -> None:
@@ -30,6 +30,8 @@ def main() -> None:
             frames.run(work, sizes=chosen.mebibytes, runs=max(1, chosen.runs // 2))
         if not chosen.names or "folders" in chosen.names:
             folders.run(work, runs=max(1, chosen.runs // 2))
+        if not chosen.names or "pods" in chosen.names:
+            pods.run(work, runs=chosen.runs)
         if not chosen.names or "waiting" in chosen.names:
             waiting.run(work, numbers=chosen.waiting, triggerers=chosen.triggerers)
 
