@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -121,7 +122,7 @@ def _failed(kind: JobKind, seen: Seen, sign: Sign) -> JobStatus:
     if reason == "DeadlineExceeded" or "longer than specified deadline" in message:
         said = _with("it ran longer than its own limit", message)
         return JobStatus(State.STOPPED, said, "JobTimeout", running=runs)
-    fault = _first_fault(kind, seen) or _of_policy(message, seen)
+    fault = _first_fault(kind, seen) or _of_policy(kind, message, seen)
     if fault is None and reason in FAILED_BY_PODS and seen.pods is not None and _keeps_failed_pods(kind, seen):
         fault = gone(seen.events)
     if fault is None:
@@ -215,14 +216,26 @@ def _first_fault(kind: JobKind, seen: Seen) -> Fault | None:
     return Fault(_by(rank, fault.reason), fault.failure, fault.exit_code)
 
 
-_EXIT_RULE: Final = re.compile(r"Container (\S+) for pod \S+ failed with exit code (\d{1,9}) matching")
+_EXIT_RULE: Final = re.compile(r"Container (\S+) for pod \S+/(\S+) failed with exit code (\d{1,9}) matching")
 _CONDITION_RULE: Final = re.compile(r"has condition DisruptionTarget matching")
 
 
-def _of_policy(message: str, seen: Seen) -> Fault | None:
-    """What a ``podFailurePolicy`` saw, which stays in the Job when the pod is gone (``pod_failure_policy.go``)."""
+_BY_SIGNAL: Final = frozenset({128 + signal.SIGTERM, 128 + signal.SIGKILL})
+"""How a container ends whose pod is deleted, or that is killed for another reason."""
+
+
+def _of_policy(kind: JobKind, message: str, seen: Seen) -> Fault | None:
+    """
+    What a ``podFailurePolicy`` saw, which stays in the Job when the pod is gone (``pod_failure_policy.go``).
+
+    A pod that was deleted fails by the exit status of its SIGTERM, and is gone a moment later.
+    """
     if match := _EXIT_RULE.search(message):
-        return Fault(f"its container `{match[1]}` ended with exit status {match[2]}", exit_code=int(match[2]))
+        container, pod, code = match[1], match[2], int(match[3])
+        there = seen.pods is None or any(text(one, "metadata.name") == pod for one in seen.pods)
+        if code in _BY_SIGNAL and not there and _keeps_failed_pods(kind, seen):
+            return gone(seen.events)
+        return Fault(f"its container `{container}` ended with exit status {code}", exit_code=code)
     return gone(seen.events) if _CONDITION_RULE.search(message) else None
 
 

@@ -167,3 +167,27 @@ def test_a_custom_resources_pods_are_looked_at_where_the_user_names_their_label(
     )
     found = status_of(SPARK, Seen({"status": {}}, [driver]), stop_annotation="mlx/stop")
     assert found == JobStatus(FAILED, "its container cannot pull its image: no such image", "ImageUnavailable")
+
+
+def by_rule(code):
+    message = f"Container step for pod ml/mlx-1-abcde failed with exit code {code} matching FailJob rule at index 1"
+    return {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": message}
+
+
+TAKEN = "its pod was taken away: somebody deleted it, or its node was drained or removed"
+
+
+@pytest.mark.parametrize(
+    ("code", "pods", "expected"),
+    [
+        pytest.param(3, [], (FAILED, None, 3), id="its own exit status, which the Job keeps"),
+        pytest.param(143, [], (STOPPED, "Preempted", None), id="told to stop: it was deleted, and that was its end"),
+        pytest.param(137, [], (STOPPED, "Preempted", None), id="killed: it was deleted, and did not stop in time"),
+        pytest.param(143, [pod(ended(143))], (FAILED, None, 143), id="its pod is there: its own code ended so"),
+        pytest.param(143, None, (FAILED, None, 143), id="nobody has looked for its pod"),
+    ],
+)  # fmt: skip
+def test_a_pod_that_was_deleted_and_is_gone_is_not_its_codes_failure(code, pods, expected):
+    status = look(job(by_rule(code)), pods)
+    assert (status.state, status.failure, status.exit_code) == expected
+    assert (status.reason == TAKEN) == (expected[1] == "Preempted")
