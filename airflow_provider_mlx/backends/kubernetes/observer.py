@@ -117,8 +117,11 @@ class KubernetesObserver(JobObserver):
     ) -> JobStatus:
         versions = (job and job["metadata"].get("resourceVersion"), [_version(pod) for pod in pods or ()])
         known, now = self._known.get(handle.name), time.monotonic()
-        if known is not None and known[0] == versions and (known[2] > now or known[1].running or job is None):
-            return known[1]
+        if known is not None and known[0] == versions:
+            # A job that waits may be asked why. And time alone tells that the node of a pod that ends is lost.
+            may_differ = not known[1].running or any(at(pod, "metadata.deletionTimestamp") for pod in pods or ())
+            if job is None or known[2] > now or not may_differ:
+                return known[1]
         try:
             status = self._look(handle, job, pods)
         except BackendUnavailable:
