@@ -36,6 +36,7 @@ class Row:
     :param world: which Airflow it needs.
     :param run_seconds: the DAG run's own timeout.
     :param linger: seconds from the point to the fault.
+    :param long: it takes minutes, and is begun first.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Row:
     world: World = ORDINARY
     run_seconds: float | None = None
     linger: float = 0.0
+    long: bool = False
 
     def is_for(self, subject: Subject) -> bool:
         """Whether this subject can be put to it."""
@@ -233,7 +235,7 @@ DEFERRALS: Final = (
     ),
     Row(
         "twenty steps of eight seconds in a row", triggerers.one_after_another, Expect(tries=1), mode="deferred",
-        task=NO_RETRY, arguments={"longest": 8},
+        task=NO_RETRY, arguments={"longest": 8}, long=True,
     ),
     *(
         Row(f"triggerer {what}", shared=shared, expect=Expect(tries=1), mode="deferred", task=NO_RETRY)

@@ -133,7 +133,7 @@ def run_cases(cases: Iterable[Case], tell: Tell, *, at_once: int) -> list[Outcom
         outcomes.append(outcome)
         tell(outcome)
 
-    known = list(cases)
+    known = sorted(cases, key=lambda case: not case.row.long)
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(lambda case: take(run_case(case)), (case for case in known if case.row.shared is None)))
     shared: dict[Any, list[Case]] = {}
