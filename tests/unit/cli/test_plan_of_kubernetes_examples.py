@@ -75,6 +75,12 @@ def test_a_fallback_list_is_planned_to_its_end(plan):
     assert at(second, "spec.template.spec.nodeSelector") is None
 
 
+def test_two_nodes_are_an_indexed_job_whose_launcher_is_torchrun(plan):
+    [job] = plan("two_nodes", "train")
+    assert (job["spec"]["completionMode"], job["spec"]["parallelism"]) == ("Indexed", 2)
+    assert job["spec"]["template"]["spec"]["subdomain"], "its pods have host names"
+
+
 def test_every_example_of_the_folder_is_planned_here():
     here = Path(__file__).read_text()
     assert [path.stem for path in EXAMPLES.glob("*.py") if f'plan("{path.stem}"' not in here] == []
