@@ -24,7 +24,6 @@ from .names import JOB, SELECTOR
 from .paths import collection_path
 from .pod_log import PodLog
 from .reading import at, label
-from .status import has_ended
 from .watching import Watched
 
 SYNC_SECONDS: Final = 30.0
@@ -134,14 +133,19 @@ class KubernetesObserver(JobObserver):
     def _look(
         self, handle: JobHandle, job: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]] | None
     ) -> JobStatus:
-        # The watch of the jobs may be ahead of that of the pods, which say why a job has failed.
+        # The watch of the jobs may be ahead of that of the pods, which say why a job has failed; and what is kept of a
+        # job does not tell whether its pods stay.
         ours = job is not None and (self._foreign or label(job, JOB) in ("", handle.name))
-        if job is not None and ours and not (has_ended(self._kind, job) and pods):
+        if job is not None and ours and not self._has_failed(job):
             return self._looking.status(job, pods)
         found = self._looking.find(object_of(handle))
         if found is None or (found.handle.name != handle.name and not self._foreign):
             return JobStatus(State.ABSENT)
         return found.status
+
+    def _has_failed(self, job: Mapping[str, Any]) -> bool:
+        ending = self._kind.ending(job)
+        return ending is not None and ending[0] is not State.SUCCEEDED
 
 
 def _version(found: Mapping[str, Any]) -> str:
@@ -165,14 +169,13 @@ def _spec(found: Mapping[str, Any], kind: JobKind) -> dict[str, Any]:
 
 def _pod(found: Mapping[str, Any]) -> dict[str, Any]:
     spec = found.get("spec") or {}
-    containers = [
-        {"name": item["name"], "resources": item.get("resources") or {}} for item in spec.get("containers", ())
-    ]
-    return {
-        "metadata": _metadata(found),
-        "spec": {"nodeName": spec.get("nodeName"), "containers": containers},
-        "status": found.get("status") or {},
-    }
+    kept = {key: spec[key] for key in ("nodeName", "schedulerName", "schedulingGates", "resources") if key in spec}
+    containers = {part: _containers(spec.get(part) or ()) for part in ("initContainers", "containers")}
+    return {"metadata": _metadata(found), "spec": {**kept, **containers}, "status": found.get("status") or {}}
+
+
+def _containers(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: one[key] for key in ("name", "restartPolicy", "resources") if key in one} for one in found]
 
 
 def _metadata(found: Mapping[str, Any]) -> dict[str, Any]:

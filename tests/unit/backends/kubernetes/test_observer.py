@@ -8,7 +8,9 @@ from airflow_provider_mlx.backends.base import JobHandle, JobStatus, State
 from airflow_provider_mlx.backends.kubernetes import observer as module
 from airflow_provider_mlx.backends.kubernetes.kinds import KINDS
 from airflow_provider_mlx.backends.kubernetes.observer import KubernetesObserver
-from tests.unit.backends.kubernetes.objects import deleted, job, pod, runs
+from airflow_provider_mlx.backends.kubernetes.status import Seen, status_of
+from tests.unit.backends.kubernetes.objects import BACKOFF, deleted, ended, job, pod, runs, true
+from tests.unit.backends.kubernetes.test_recorded import LOOKS
 
 RUNS = JobStatus(State.ACTIVE, running=True)
 LOST = JobStatus(State.STOPPED, "its node does not answer", "Preempted", running=True)
@@ -38,10 +40,13 @@ class Looks:
     """Says one status after another."""
 
     def __init__(self, *says):
-        self.says, self.asked = list(says), 0
+        self.says, self.asked, self.found = list(says), 0, 0
 
     def retain(self, names):
         pass
+
+    def find(self, name):
+        self.found += 1
 
     def status(self, job, pods):
         self.asked += 1
@@ -75,3 +80,41 @@ def test_a_job_that_runs_is_looked_at_when_something_changes():
     observer._pods.found = [pod(runs(), phase="Running", resourceVersion="2")]
     observer.observe((HANDLE,), 0)
     assert looks.asked == 2
+
+
+def failed(look):
+    ending = KINDS[look["object"]["kind"]].ending(look["object"])
+    return ending is not None and ending[0] is not State.SUCCEEDED
+
+
+@pytest.mark.parametrize("case", sorted(case for case, look in LOOKS.items() if not failed(look)))
+def test_what_is_kept_of_an_object_is_judged_as_the_whole(case):
+    whole, kind = LOOKS[case], KINDS[LOOKS[case]["object"]["kind"]]
+    pods = whole["pods"]
+    kept = Seen(
+        module._job(whole["object"], kind),
+        None if pods is None else [module._pod(one) for one in pods],
+        whole["events"],
+    )
+    assert status_of(kind, kept, stop_annotation="mlx/stop") == status_of(
+        kind, Seen(whole["object"], pods, whole["events"]), stop_annotation="mlx/stop"
+    )
+
+
+def test_a_sidecar_and_the_scheduler_are_known_of_a_kept_pod():
+    sidecar = {"name": "proxy", "restartPolicy": "Always", "resources": {}, "image": "proxy:1"}
+    kept = module._pod(pod(runs(), spec={"initContainers": [sidecar], "schedulerName": "kai-scheduler"}))
+    assert kept["spec"]["schedulerName"] == "kai-scheduler"
+    assert kept["spec"]["initContainers"] == [{"name": "proxy", "restartPolicy": "Always", "resources": {}}]
+
+
+def test_a_job_that_failed_is_read_whole_and_one_that_succeeded_is_not():
+    looks = Looks(RUNS)
+    observer = observer_of(looks, pod(ended(0), phase="Succeeded", resourceVersion="1"))
+    observer._jobs.found = job(true("Complete"), resourceVersion="1")
+    observer.observe((HANDLE,), 0)
+    assert (looks.asked, looks.found) == (1, 0)
+    observer._jobs.found = job(BACKOFF, resourceVersion="2")
+    observer._pods.found = []
+    observer.observe((HANDLE,), 0)
+    assert (looks.asked, looks.found) == (1, 1)
