@@ -24,6 +24,7 @@ from .names import JOB, SELECTOR
 from .paths import collection_path
 from .pod_log import PodLog
 from .reading import at, label
+from .status import has_failed
 from .watching import Watched
 
 SYNC_SECONDS: Final = 30.0
@@ -136,16 +137,12 @@ class KubernetesObserver(JobObserver):
         # The watch of the jobs may be ahead of that of the pods, which say why a job has failed; and what is kept of a
         # job does not tell whether its pods stay.
         ours = job is not None and (self._foreign or label(job, JOB) in ("", handle.name))
-        if job is not None and ours and not self._has_failed(job):
+        if job is not None and ours and not has_failed(self._kind, job):
             return self._looking.status(job, pods)
         found = self._looking.find(object_of(handle))
         if found is None or (found.handle.name != handle.name and not self._foreign):
             return JobStatus(State.ABSENT)
         return found.status
-
-    def _has_failed(self, job: Mapping[str, Any]) -> bool:
-        ending = self._kind.ending(job)
-        return ending is not None and ending[0] is not State.SUCCEEDED
 
 
 def _version(found: Mapping[str, Any]) -> str:

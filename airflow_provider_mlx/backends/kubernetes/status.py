@@ -78,6 +78,12 @@ def has_ended(kind: JobKind, value: Mapping[str, Any]) -> bool:
     return kind.ending(value) is not None
 
 
+def has_failed(kind: JobKind, value: Mapping[str, Any]) -> bool:
+    """Whether the object says that it is over, and not that it succeeded."""
+    ending = kind.ending(value)
+    return ending is not None and ending[0] is not State.SUCCEEDED
+
+
 def status_of(kind: JobKind, seen: Seen, *, stop_annotation: str, now: datetime | None = None) -> JobStatus:
     """
     What one look at a job means.

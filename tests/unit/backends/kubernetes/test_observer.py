@@ -8,7 +8,7 @@ from airflow_provider_mlx.backends.base import JobHandle, JobStatus, State
 from airflow_provider_mlx.backends.kubernetes import observer as module
 from airflow_provider_mlx.backends.kubernetes.kinds import KINDS
 from airflow_provider_mlx.backends.kubernetes.observer import KubernetesObserver
-from airflow_provider_mlx.backends.kubernetes.status import Seen, status_of
+from airflow_provider_mlx.backends.kubernetes.status import Seen, has_failed, status_of
 from tests.unit.backends.kubernetes.objects import BACKOFF, deleted, ended, job, pod, runs, true
 from tests.unit.backends.kubernetes.test_recorded import LOOKS
 
@@ -82,12 +82,10 @@ def test_a_job_that_runs_is_looked_at_when_something_changes():
     assert looks.asked == 2
 
 
-def failed(look):
-    ending = KINDS[look["object"]["kind"]].ending(look["object"])
-    return ending is not None and ending[0] is not State.SUCCEEDED
+STILL_KEPT = [case for case, look in LOOKS.items() if not has_failed(KINDS[look["object"]["kind"]], look["object"])]
 
 
-@pytest.mark.parametrize("case", sorted(case for case, look in LOOKS.items() if not failed(look)))
+@pytest.mark.parametrize("case", STILL_KEPT)
 def test_what_is_kept_of_an_object_is_judged_as_the_whole(case):
     whole, kind = LOOKS[case], KINDS[LOOKS[case]["object"]["kind"]]
     pods = whole["pods"]
