@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test kubernetes e2e faults test-matrix docs bench requirements clean
+.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test kubernetes night e2e faults test-matrix docs bench requirements clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -49,6 +49,8 @@ cluster-test: .venv/.ready ## Run the tests of that Kubernetes: real nodes, pods
 kubernetes: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/cluster/.ready $(BUILD)/torch/.ready cluster ## Run steps and manifests on it: faults, rights, placements, several nodes, examples
 	$(BIN)/pytest tests/kubernetes
 
+night: .venv/.ready $(BUILD)/cluster/.ready $(BUILD)/torch/.ready cluster ## Run a bad night of a training, and two hundred steps in a pool of eight (ten minutes)
+	MLX_TEST_CROWD=200 $(BIN)/pytest tests/kubernetes/test_night.py
 
 e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3, quick faults
 	$(BIN)/pytest tests/e2e tests/faults

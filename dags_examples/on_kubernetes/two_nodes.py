@@ -14,7 +14,7 @@ def two_nodes() -> None:
     # [START howto_two_nodes]
     @task.mlx(
         target="training",
-        resources=Resources(nodes=2, cpu="250m", memory="512Mi", launcher="torchrun", timeout="30m"),
+        resources=Resources(nodes=2, cpu="250m", memory="2Gi", launcher="torchrun", timeout="30m"),
         preemptions=2,
     )
     def train(params: dict) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from airflow.sdk import dag, task
 
 from airflow_provider_mlx import Resources
@@ -50,7 +52,7 @@ def crowd() -> None:
         time.sleep(8)  # longer than a worker stays before it defers
         return number
 
-    step.expand(number=list(range(200)))
+    step.expand(number=list(range(int(os.environ.get("MLX_TEST_CROWD", "32")))))
 
 
 night()
