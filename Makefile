@@ -77,7 +77,7 @@ bench: $(BUILD)/bench/.ready $(BUILD)/zenml/.ready .venv/.ready ## Measure us be
 	$(BUILD)/bench/bin/python -m benchmarks.run
 
 requirements: $(UV) ## Compile the pinned requirement files anew
-	for group in dev demo cluster bench peers airflow-2.11; do \
+	for group in dev demo cluster aws bench peers airflow-2.11; do \
 	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
 	for group in bootstrap frameworks torch zenml go; do \

@@ -23,7 +23,8 @@ PACKAGE = ROOT / "airflow_provider_mlx"
 sys.path.insert(0, str(ROOT))
 
 from docstrings import cell, fields_of, table, text  # noqa: E402
-from target_keys import kubernetes_target  # noqa: E402
+from iam_tables import sagemaker_iam  # noqa: E402
+from target_keys import kubernetes_target, sagemaker_target  # noqa: E402
 
 NOTE = "<!-- written by docs/generate.py: edit the code, then run `python docs/generate.py` -->\n"
 MATRIX = re.compile(r"(<!-- capability-matrix -->\n).*?(<!-- /capability-matrix -->)", re.DOTALL)
@@ -67,6 +68,8 @@ def pages() -> dict[Path, str]:
         "capabilities": capabilities,
         "xcom": xcom,
         "kubernetes-target": kubernetes_target,
+        "sagemaker-target": sagemaker_target,
+        "sagemaker-iam": sagemaker_iam,
     }
     found = {ROOT / "docs" / "reference" / f"{name}.md": NOTE + page() for name, page in reference.items()}
     readme = ROOT / "README.md"

@@ -1,4 +1,4 @@
-"""The keys of a target on Kubernetes, from the models of its settings and their docstrings."""
+"""The keys of a target on Kubernetes or SageMaker, from the models of its settings and their docstrings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from docstrings import fields_of, table
 
 from airflow_provider_mlx.backends.kubernetes import settings as models
+from airflow_provider_mlx.backends.sagemaker import settings as sagemaker
 from airflow_provider_mlx.stacks import format_duration
 
 
@@ -33,8 +34,27 @@ def kubernetes_target() -> str:
         "[those of every target](../guides/stacks.md#a-target). [Steps on Kubernetes](../guides/kubernetes.md) shows "
         "them at work.\n"
     ]
+    return _page(parts, sections)
+
+
+def sagemaker_target() -> str:
+    """The keys of a target on SageMaker, likewise."""
+    head = (
+        "\n# Keys of a target on SageMaker\n\nOf `backend: sagemaker` in a stack file, beside "
+        "[those of every target](../guides/stacks.md#a-target). [Steps on SageMaker](../guides/sagemaker.md) shows "
+        "them at work.\n"
+    )
+    sections = [
+        ("", sagemaker.SageMakerSettings, ""),
+        ("## `vpc`", sagemaker.Network, ""),
+        ("## `keys`", sagemaker.Keys, ""),
+    ]
+    return _page([head], sections)
+
+
+def _page(parts: list[str], sections: list[tuple[str, Any, str]]) -> str:
     for heading, model, words in sections:
-        parts += [heading, words, table(("key", "values", "default", "meaning"), _keys(model))]
+        parts = [*parts, heading, words, table(("key", "values", "default", "meaning"), _keys(model))]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts if part)
 
 
@@ -86,7 +106,7 @@ def values_of(schema: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
     if isinstance(inner, Mapping) and "$ref" in inner:
         return "name → keys below"
     if isinstance(inner, Mapping):
-        return "name → text"
+        return "name → a number" if inner.get("type") == "number" else "name → text"
     return _FORMS.get(schema.get("type", ""), "any")
 
 

@@ -7,6 +7,7 @@ An error that is an answer (not found, exists already) is a return value; an err
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 SINGLE_REQUEST_BYTES: Final = 8 * 1024 * 1024
 """Up to this size one conditional request creates an object; larger ones go up in parts, after a look."""
+
+COPY_BYTES: Final = 5 * 1024**3
+"""Up to this size S3 copies an object in one request; source: the API reference of ``CopyObject``."""
 
 _STALL_SECONDS: Final = 20.0
 """A download that gets nothing for so long is no answer: the caller knows how long to wait, and says why."""
@@ -166,6 +170,26 @@ class ObjectStore:
                 f"{uri} was not read: {error}", remedy="clear the step that produced it, or find out who writes there"
             ) from error
         return hashing.sha256
+
+    def copy(self, source: str, target: str) -> None:
+        """
+        A new object of another one's bytes in the same bucket, by the store itself; one that is there already stays.
+
+        What is too large for one request of the store's goes through this process.
+        """
+        import obstore
+
+        facts = self.facts(source)
+        if facts is None or self.facts(target) is not None:
+            return
+        if facts.size > COPY_BYTES:
+            with tempfile.NamedTemporaryFile(suffix=".copy") as file:
+                self.download(source, Path(file.name))
+                self.upload(Path(file.name), target)
+            return
+        (store, path), (_, there) = self._open(source), self._open(target)
+        with _answers(target):
+            obstore.copy(store, path, there)
 
     def list(self, uri: str) -> Iterator[ObjectFacts]:
         """Every object under a prefix."""

@@ -16,7 +16,7 @@ import abc
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Final, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,6 +24,9 @@ from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobMisconfigured, Problem, first_line
 from airflow_provider_mlx.runtime.protocol import StoreAccess
 from airflow_provider_mlx.step.spec import JobSpec
+
+STORE_CLIENT: Final = "obstore>=0.6"
+"""What a job installs where the stack says ``install_client`` and its image has no client: one wheel without more."""
 
 
 class State(enum.Enum):
@@ -271,11 +274,11 @@ class Backend(abc.ABC):
         :raises InvalidStep: something cannot be translated; all problems at once.
         """
 
-    def view(self, spec_name: str, root: str) -> JobView:
+    def view(self, spec: JobSpec, root: str) -> JobView:
         """
         What a job must be told about its surroundings; pure.
 
-        :param spec_name: the job's name.
+        :param spec: the job, whose context is being made.
         :param root: the artifact root.
         """
         return JobView()

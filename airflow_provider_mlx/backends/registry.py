@@ -22,6 +22,7 @@ _OURS: Final[Mapping[str, str]] = {
     "local": "airflow_provider_mlx.backends.local.backend:LocalBackend",
     "kubernetes": "airflow_provider_mlx.backends.kubernetes.backend:KubernetesBackend",
     "trainer": "airflow_provider_mlx.backends.kubernetes.trainer:TrainerBackend",
+    "sagemaker": "airflow_provider_mlx.backends.sagemaker.backend:SageMakerBackend",
 }
 _OF_OPERATORS: Final[Mapping[str, str]] = {
     "kubernetes_resource": "airflow_provider_mlx.backends.kubernetes.resource:ResourceBackend",

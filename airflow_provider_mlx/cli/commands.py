@@ -132,9 +132,9 @@ STACKS: Final = Command(
 DOCTOR: Final = Command(
     name="doctor",
     help="check what steps need of this Airflow: stores, connections, packages, settings",
-    description="Check what steps need: stores, connections, clusters, packages, settings, the triggerer, disks. Each "
-    "line says what, and how to mend it. The exit status is 1 where something fails. It writes one small object per "
-    "artifact store and removes it again.",
+    description="Check what steps need: stores, connections, clusters, AWS accounts, packages, settings, the "
+    "triggerer, disks. Each line says what, and how to mend it. The exit status is 1 where something fails. It writes "
+    "one small object per artifact store and removes it again.",
     run="doctor:run_doctor",
     arguments=(
         Argument(("--stack",), "look at this stack only", {"metavar": "NAME"}),
@@ -184,55 +184,101 @@ LINEAGE_REPLAY: Final = Command(
 
 INIT: Final = Command(
     name="init",
-    help="write a stack file, and what an administrator of the cluster applies",
-    description="Write a stack file for Kubernetes, and the manifests that an administrator of the cluster applies: "
-    "the namespace, the rights of Airflow in it, and the network of its jobs. Then look at it as `doctor` does. "
-    "Nothing is overwritten without `--force`, and nothing in a cluster is changed.",
+    help="write a stack file, and what an administrator of the cluster or the account applies",
+    description="Write a stack file for Kubernetes or SageMaker, and what an administrator applies: for Kubernetes the "
+    "manifests of the namespace, of Airflow's rights in it, and of the network of its jobs; for SageMaker the IAM "
+    "policies of Airflow and of the jobs' role. Then look at it as `doctor` does. Nothing is overwritten without "
+    "`--force`, and nothing in a cluster or an account is changed.",
     run="init:run_init",
     arguments=(
-        Argument(("system",), "where steps shall run", {"choices": ("kubernetes",)}),
-        Argument(("--namespace",), "where jobs are made", {"default": "mlx", "metavar": "NAME"}),
+        Argument(("system",), "where steps shall run", {"choices": ("kubernetes", "sagemaker")}),
+        Argument(("--conn-id",), "the Airflow connection of the cluster or account; by default `kubernetes_default` or "
+                 "`aws_default`", {"metavar": "ID"}),
+        Argument(("--image",), "the image of steps that name none", {"metavar": "IMAGE"}),
+        Argument(("--root",), "the artifact root", {"default": "s3://my-bucket/mlx", "metavar": "URI"}),
+        Argument(("--root-conn-id",), "the Airflow connection that opens the root", {"metavar": "ID"}),
+        Argument(("--namespace",), "kubernetes: where jobs are made", {"default": "mlx", "metavar": "NAME"}),
         Argument(
             ("--service-account",),
-            "a service account of Airflow's own; several times for several, as of workers and triggerers; by default "
-            "`airflow-worker` and `airflow-triggerer`",
+            "kubernetes: a service account of Airflow's own; several times for several, as of workers and triggerers; "
+            "by default `airflow-worker` and `airflow-triggerer`",
             {"action": "append", "metavar": "NAME"},
         ),
         Argument(
             ("--service-account-namespace",),
-            "where Airflow's service accounts are",
+            "kubernetes: where Airflow's service accounts are",
             {"default": "airflow", "metavar": "NAME"},
         ),
         Argument(
             ("--scheduler",),
-            "what schedules or admits jobs",
+            "kubernetes: what schedules or admits jobs",
             {"choices": ("default", "kai", "kueue", "volcano"), "default": "default"},
         ),
-        Argument(("--queue",), "the scheduler's queue", {"default": "", "metavar": "NAME"}),
+        Argument(("--queue",), "kubernetes: the scheduler's queue", {"default": "", "metavar": "NAME"}),
         Argument(
-            ("--trainer",), "also a target that runs on several nodes by Kubeflow Trainer", {"action": "store_true"}
-        ),
-        Argument(("--dra",), "also the right to claim GPUs by dynamic resource allocation", {"action": "store_true"}),
-        Argument(
-            ("--conn-id",),
-            "the Airflow connection of the cluster",
-            {"default": "kubernetes_default", "metavar": "ID"},
+            ("--trainer",), "kubernetes: also a target that runs on several nodes by Kubeflow Trainer",
+            {"action": "store_true"},
         ),
         Argument(
-            ("--image",),
-            "the image of steps that name none",
-            {"default": "registry.example.com/ml:1", "metavar": "IMAGE"},
+            ("--dra",), "kubernetes: also the right to claim GPUs by dynamic resource allocation",
+            {"action": "store_true"},
         ),
-        Argument(("--root",), "the artifact root", {"default": "s3://my-bucket/mlx", "metavar": "URI"}),
-        Argument(("--root-conn-id",), "the Airflow connection that opens the root", {"metavar": "ID"}),
         Argument(
             ("--api-server",),
-            "addresses of the API server that jobs shall not reach; several times for several",
+            "kubernetes: addresses of the API server that jobs shall not reach; several times for several",
             {"action": "append", "metavar": "CIDR"},
         ),
-        Argument(("--output",), "the folder for both files", {"default": ".", "metavar": "DIR"}),
+        Argument(
+            ("--account",), "sagemaker: the account's number, for a role `mlx-job`; else name `--role-arn`",
+            {"metavar": "NUMBER"},
+        ),
+        Argument(("--role-arn",), "sagemaker: the IAM role that jobs run as", {"metavar": "ARN"}),
+        Argument(
+            ("--submit-role-arn",),
+            "sagemaker: a role in whose name training jobs are created, so that each is bound to its own attempt",
+            {"metavar": "ARN"},
+        ),
+        Argument(("--region",), "sagemaker: the jobs' region, by default the connection's", {"metavar": "NAME"}),
+        Argument(
+            ("--kind",), "sagemaker: of the target `default`; `gpu` runs training jobs in any case",
+            {"choices": ("training", "processing"), "default": "training"},
+        ),
+        Argument(
+            ("--instance",),
+            "sagemaker: an instance type of the target `default`, as `ml.m5.xlarge`; several times for several, the "
+            "preferred first",
+            {"action": "append", "metavar": "TYPE"},
+        ),
+        Argument(
+            ("--subnet",), "sagemaker: a subnet of the jobs' VPC; several times for several",
+            {"action": "append", "metavar": "ID"},
+        ),
+        Argument(
+            ("--security-group",), "sagemaker: a security group there; several times for several",
+            {"action": "append", "metavar": "ID"},
+        ),
+        Argument(("--volume-key",), "sagemaker: the KMS key of the jobs' disks", {"metavar": "KEY"}),
+        Argument(("--output-key",), "sagemaker: the KMS key of what is written to S3", {"metavar": "KEY"}),
+        Argument(
+            ("--allowed",),
+            "sagemaker: a prefix of datasets outside the root, as `s3://lake/`; several times for several",
+            {"action": "append", "metavar": "URI"},
+        ),
+        Argument(
+            ("--secret",),
+            "sagemaker: a secret that steps may name, as `hf=secretsmanager:hugging-face#token` or `hf=ssm:/ml/hf`; "
+            "several times for several",
+            {"action": "append", "metavar": "NAME=PLACE"},
+        ),
+        Argument(
+            ("--any-client",),
+            "sagemaker: the job policy allows jobs to overwrite their results, for images whose boto3 is older than "
+            "November 2024, or that write objects over 64 MiB by obstore alone",
+            {"action": "store_true"},
+        ),
+        Argument(("--output",), "the folder for the files", {"default": ".", "metavar": "DIR"}),
         Argument(("--force",), "overwrite files that are there", {"action": "store_true"}),
     ),
-)
+)  # fmt: skip
 
 COMMANDS: Final = (INIT, PLAN, REPLAY, STACKS, DOCTOR, REAP, GC, LINEAGE_REPLAY)

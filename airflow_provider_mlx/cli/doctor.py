@@ -23,6 +23,7 @@ from . import doctor_checks as checks
 from .airflow_facts import connection_exists, pools, triggerer_is_alive
 from .doctor_checks import Check, Status
 from .doctor_clusters import look_at_clusters
+from .doctor_sagemaker import look_at_sagemaker
 from .output import Answer, columns
 from .places import Place, Scene, problems_of, scene_of
 
@@ -88,6 +89,10 @@ def _clusters(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
     yield from look_at_clusters(chosen)
 
 
+def _accounts(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
+    yield from look_at_sagemaker(chosen)
+
+
 def _stores(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
     roots: dict[str, Place] = {}
     for stack in chosen:
@@ -117,7 +122,7 @@ def _disk(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
 
 
 LOOKS: Final[tuple[Look, ...]] = (
-    _packages, _stack_files, _settings, _connections, _stores, _clusters, _triggerer, _pools, _disk,
+    _packages, _stack_files, _settings, _connections, _stores, _clusters, _accounts, _triggerer, _pools, _disk,
 )  # fmt: skip
 
 

@@ -241,7 +241,7 @@ class Planner:
         :param spec: with the resources that the backend honours.
         """
         root = self.resolved.artifacts.root
-        view = backend.view(spec.name, root)
+        view = backend.view(spec, root)
         context: dict[str, Any] = {
             "protocol": PROTOCOL,
             "nonce": self._nonce(spec.attempt),

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Sequence, cast  # noqa: UP035  (Python 3.9)
 from .guard import Forked, Guard
 from .lines import LineWriter
 from .member import Member, is_gang
-from .protocol import CONTEXT_FILE, EXIT_TAMPERED, NO_LAUNCHER, PROTOCOL, TORCHRUN, StepContext
+from .protocol import CONTEXT_FILE, ERROR_FILE, EXIT_TAMPERED, NO_LAUNCHER, PROTOCOL, TORCHRUN, StepContext
 from .rank_supervisor import RankSupervisor
 from .records import Outcome, Recorder, now
 from .refusals import BundleRefused, JobMisconfigured, Refusal
 from .store import Store
 from .streams import unbuffered
+from .uris import join
 
 if TYPE_CHECKING:
     from .protocol import Timings
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 TERMINATION_LOG = "/dev/termination-log"
 """Kubernetes' default for ``terminationMessagePath``: a file that it makes before the container starts."""
+FAILURE_FILE = "MLX_FAILURE_FILE"
+"""Variable: where SageMaker looks for the reason of a failure."""
 
 
 def main() -> None:
@@ -70,13 +73,22 @@ def main() -> None:
     run_child(str(Path(bundle).absolute()), work, supervisor.timings if supervisor else {})
 
 
-def leave_word(text: str, secrets: Sequence[str] = ()) -> None:
-    """Write the job's last word for its backend, where there is a file for it (``last_word.py``)."""
+def leave_word(text: str, secrets: Sequence[str] = (), *, failed: bool = True, error: Path | None = None) -> None:
+    """
+    Write the job's last word for its backend, where there is a file for it (``last_word.py``).
+
+    :param failed: SageMaker's file is for failures, and makes one of a job that has it.
+    :param error: the ``error.json`` that nobody else may bring to Airflow.
+    """
     path = Path(os.environ.get("MLX_TERMINATION_LOG") or TERMINATION_LOG)
     if path.is_file():
         from .last_word import write_word
 
         write_word(path, text, secrets)
+    if failed and FAILURE_FILE in os.environ:
+        from .last_word import write_word
+
+        write_word(Path(os.environ[FAILURE_FILE]), text, secrets, error=error)
 
 
 def bring_client(uri: str, work: Path, guard: Guard) -> float:
@@ -172,6 +184,10 @@ class Supervisor:
         try:
             place = self._take_place()
             self._speak()
+            if any(name.startswith("MLX_SECRET_") for name in os.environ):
+                from .kept_secrets import fetch_secrets
+
+                fetch_secrets(os.environ)
             outputs = self._context["outputs"]["uri"]
             if self._store.local_path(outputs) is None:
                 self.count_installing(bring_client(outputs, self._work, self._guard))
@@ -219,8 +235,11 @@ class Supervisor:
 
     def _leave_word(self) -> None:
         outcome = Outcome.read(self._work)
-        if outcome is not None:
-            leave_word(outcome.word, self._context.get("secret_variables", ()))
+        if outcome is None:
+            return
+        error = self._store.local_path(join(self._context["outputs"]["uri"], ERROR_FILE))
+        secrets = self._context.get("secret_variables", ())
+        leave_word(outcome.word, secrets, failed=bool(outcome.reason), error=error)
 
     def _unpack(self) -> None:
         import io

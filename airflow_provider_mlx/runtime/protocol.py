@@ -100,10 +100,12 @@ class Mount(_MountOf, total=False):
     """
     Objects under ``uri`` are files under ``path`` in this job.
 
-    ``mirrored``: the folder is a copy, which somebody else brings and takes while the job runs.
+    ``mirrored``: the folder is a copy, which somebody else brings and takes while the job runs. ``otherwise``: it
+    counts only where the image has no client for the URI's store.
     """
 
     mirrored: bool
+    otherwise: bool
 
 
 class StoreAccess(TypedDict, total=False):

@@ -14,8 +14,11 @@ from .refusals import JobMisconfigured
 
 MASTER_PORT = 29500
 """torchrun's own default."""
-RESOURCE_CONFIG = Path("/opt/ml/input/config/resourceconfig.json")
-"""SageMaker: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html"""
+RESOURCE_CONFIGS = (Path("/opt/ml/input/config/resourceconfig.json"), Path("/opt/ml/config/resourceconfig.json"))
+"""
+Of SageMaker's training and processing jobs. Sources: docs.aws.amazon.com/sagemaker/latest/dg/
+your-algorithms-training-algo-running-container.html and build-your-own-processing-container.html.
+"""
 PROCESS_WORDS = ("auto", "gpu", "cpu")
 """What torchrun takes besides a number for the processes of a node."""
 
@@ -67,7 +70,7 @@ def _of_sagemaker(env: Variables) -> Place:
     if "SM_HOSTS" in env:
         hosts, host = json.loads(env["SM_HOSTS"]), env["SM_CURRENT_HOST"]
     else:
-        told = json.loads(RESOURCE_CONFIG.read_bytes())
+        told = json.loads(next(path for path in RESOURCE_CONFIGS if path.is_file()).read_bytes())
         hosts, host = told["hosts"], told["current_host"]
     hosts = sorted(hosts)  # as SageMaker's own toolkit counts them: algo-1, algo-10, algo-2
     return Place(len(hosts), hosts.index(host), hosts[0], MASTER_PORT)
@@ -90,8 +93,8 @@ SOURCES = (
         _of_variables("PET_NNODES", "PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT"),
     ),
     Source(
-        "SageMaker", f"SM_HOSTS and SM_CURRENT_HOST, or {RESOURCE_CONFIG}",
-        lambda env: "SM_HOSTS" in env or RESOURCE_CONFIG.is_file(), _of_sagemaker,
+        "SageMaker", f"SM_HOSTS and SM_CURRENT_HOST, or {RESOURCE_CONFIGS[0]}",
+        lambda env: "SM_HOSTS" in env or any(path.is_file() for path in RESOURCE_CONFIGS), _of_sagemaker,
     ),
     Source(
         # Training operator up to 1.6: WORLD_SIZE and RANK count pods.

@@ -29,7 +29,7 @@ from .uris import join
 
 if TYPE_CHECKING:
     from .clients import Client, Listed, Row
-    from .protocol import StoreAccess
+    from .protocol import Mount, StoreAccess
 
 COPY_BYTES = 1024 * 1024
 
@@ -45,7 +45,7 @@ class Store:
     """
 
     def __init__(self, access: StoreAccess | None = None, scratch: Path | None = None) -> None:
-        self._mounts = list((access or {}).get("mounts", ()))
+        self._mounts = [mount for mount in (access or {}).get("mounts", ()) if _counts(mount)]
         self._options = dict((access or {}).get("options", {}))
         self._scratch = scratch
         self._clients: dict[tuple[str, Row], Client] = {}
@@ -250,6 +250,15 @@ class Store:
         if (scheme, row) not in self._clients:
             self._clients[scheme, row] = row.make(scheme, self._options.get(scheme, {}))
         return self._clients[scheme, row]
+
+
+def _counts(mount: Mount) -> bool:
+    if not mount.get("otherwise"):
+        return True
+    from .clients import CLIENTS
+
+    scheme, _ = split_uri(mount["uri"])
+    return not any(row.importable for row in CLIENTS.get(scheme, ()))
 
 
 def _files_below(folder: Path, uri: str) -> Iterator[Listed]:

@@ -11,7 +11,17 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_mlx.exceptions import InvalidStep
@@ -89,6 +99,11 @@ def _reference(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Span = Annotated[
+    Duration,
+    # a backend's settings: the ledger and a trigger's order keep them as JSON, and read them again
+    PlainSerializer(lambda span: f"{int(span.total_seconds())}s", return_type=str, when_used="json"),
+]
 Text = Annotated[StrictStr, BeforeValidator(_text)]
 Name = Annotated[StrictStr, BeforeValidator(_name)]
 Root = Annotated[StrictStr, BeforeValidator(_root)]

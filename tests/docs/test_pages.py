@@ -18,6 +18,7 @@ from airflow_provider_mlx.stacks import load_stacks
 from tests.docs.snippets import ROOT, all_snippets, first_dag, name_of, pages, without_snippets
 
 PAGES = pages()
+BACKENDS = ("local", "kubernetes", "trainer", "sagemaker")
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 _MACHINE_PATH = re.compile(r"(?<![\w./-])/(?:work|root|home/(?!you\b)[\w-]+|Users)/")
@@ -91,7 +92,7 @@ def test_a_stack_file_in_the_docs_loads(snippet, tmp_path):
     try:
         load_stacks(
             deployment_files=[file], dag_file=None, bundle_root=None, bundle_stacks="deny",
-            backend_settings={name: backend_class(name).settings_model for name in ("local", "kubernetes", "trainer")},
+            backend_settings={name: backend_class(name).settings_model for name in BACKENDS},
             local_root="file:///tmp/mlx",
         )  # fmt: skip
     except InvalidStep as refusal:

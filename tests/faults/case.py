@@ -19,7 +19,7 @@ from .judge import GONE, ORPHAN_SECONDS, Seen
 from .points import HELD_AT, Point
 from .processes import Process, find, is_stopped, parent, send_all
 from .records import Job, most_at_once, read_ledger, stops_of_local_jobs
-from .subjects import BOUNDED, KUBERNETES, LOCAL, Subject
+from .subjects import BOUNDED, KUBERNETES, LOCAL, SAGEMAKER, Subject
 
 if TYPE_CHECKING:
     from .lab import Lab
@@ -90,7 +90,10 @@ class Case:
 
     @property
     def ledger_root(self) -> Path:
-        """The artifact root of its stack."""
+        """The artifact root of its stack, or the folder that shows it."""
+        if self.subject.where == SAGEMAKER:
+            assert self.lab.sagemaker is not None
+            return self.lab.sagemaker.mirror
         return self.lab.small_roots / self.dag_id if self.row.small_disk else self.lab.root
 
     def attempt_folders(self) -> list[Path]:
@@ -262,6 +265,8 @@ class Case:
             until(lambda: not any(worker.alive() for worker in self._workers), ORPHAN_SECONDS, "no worker is left")
         jobs, task = self.jobs(), self.task()
         started, at_once, stops = self._jobs_of_backend(jobs)
+        if self.lab.sagemaker is not None:
+            self.lab.sagemaker.look()
         ledger = read_ledger(self.ledger_root, self.dag_id, self.run_id)
         value = self.lab.airflow.value(self.dag_id, self.run_id)
         value = value if isinstance(value, dict) else {}
@@ -284,6 +289,10 @@ class Case:
             assert self.lab.kubernetes is not None
             known = self.lab.kubernetes
             return max(len(jobs), known.created(self.run_id)), at_once, known.stops(self.run_id)
+        if self.subject.where == SAGEMAKER:
+            assert self.lab.sagemaker is not None
+            there = self.lab.sagemaker
+            return max(len(jobs), there.created(self.run_id)), at_once, there.stops(self.run_id)
         assert self.lab.remote is not None
         record, run_id = self.lab.remote.record(), self.run_id
         started = max(len(jobs), len(record.created(run_id=run_id)))

@@ -21,6 +21,8 @@ from .lab_folders import CONN_ID, DEPLOYMENT
 from .points import Points
 from .records import Record
 from .rows import Row
+from .sagemaker import STACK as SAGEMAKER_STACK
+from .sagemaker import SageMakerJobs
 from .subjects import BOUNDED, BOUNDED_SECONDS, Subject
 from .worlds import ORDINARY, World
 
@@ -40,7 +42,7 @@ class Lab:
 
     def __init__(
         self, folder: Path, *, environment: Environment, tree: Path | None = None, with_remote: bool = False,
-        cluster: Cluster | None = None, world: World = ORDINARY,
+        cluster: Cluster | None = None, with_sagemaker: bool = False, world: World = ORDINARY,
     ) -> None:  # fmt: skip
         environment.check()
         self.folder = folder
@@ -53,6 +55,7 @@ class Lab:
         self._at_end: list[Callable[[], object]] = []
         self.remote = RemoteServer(folder / "remote") if with_remote else None
         self.kubernetes = KubernetesJobs(cluster, folder) if cluster else None
+        self.sagemaker = SageMakerJobs(folder) if with_sagemaker else None
         self._remote_gate = Gate(self.remote.port) if self.remote else None
         self.points = Points(folder / "points")
         self.record = Record(folder / "record.jsonl")
@@ -124,13 +127,14 @@ class Lab:
         if self.remote is not None and self._remote_gate is not None:
             self._remote_gate.close()
             self.remote.close()
-        if self.kubernetes is not None:
-            self.kubernetes.close()
+        for system in (self.kubernetes, self.sagemaker):
+            if system is not None:
+                system.close()
 
     @property
     def backend_gates(self) -> list[Gate]:
         """The gates before the systems that run jobs."""
-        found = [self._remote_gate, self.kubernetes.gate if self.kubernetes else None]
+        found = [self._remote_gate, *(system.gate for system in (self.kubernetes, self.sagemaker) if system)]
         return [gate for gate in found if gate is not None]
 
     def _connections(self) -> dict[str, str]:
@@ -140,6 +144,8 @@ class Lab:
             found[CONN_ID] = self.remote.connection() | {"port": self._remote_gate.port}
         if self.kubernetes is not None:
             found[KUBERNETES_CONN_ID] = self.kubernetes.connection()
+        if self.sagemaker is not None:
+            found |= self.sagemaker.connections()
         return {self.world.connection_variable(name): json.dumps(value) for name, value in found.items()}
 
     def _write_stacks(self, on_small_disks: Iterable[Case]) -> Path:
@@ -149,13 +155,16 @@ class Lab:
             kinds["remote"] = {"backend": "fake-remote", "conn_id": CONN_ID}
         if self.kubernetes is not None:
             kinds["kubernetes"] = self.kubernetes.target()
+        limits = {"": LONGEST, BOUNDED: f"{BOUNDED_SECONDS}s"}
         targets = {
             name + suffix: {**kind, "max_runtime": limit}
             for name, kind in kinds.items()
-            for suffix, limit in (("", LONGEST), (BOUNDED, f"{BOUNDED_SECONDS}s"))
+            for suffix, limit in limits.items()
         }
         roots = {"faults": self.root, **{case.dag_id: case.ledger_root for case in on_small_disks}}
         stacks = {name: {"artifacts": {"root": root.as_uri()}, "targets": targets} for name, root in roots.items()}
+        if self.sagemaker is not None:
+            stacks[SAGEMAKER_STACK] = self.sagemaker.stack(limits)
         file = self.folder / "stacks.yaml"
         file.write_text(json.dumps({"default": "faults", "stacks": stacks}))
         return file

@@ -15,7 +15,7 @@ from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 from .case import Case
 from .lab_folders import DEPLOYMENT
 from .processes import find
-from .subjects import KUBERNETES, LOCAL
+from .subjects import KUBERNETES, LOCAL, SAGEMAKER
 
 SMALL_DISK_MEGABYTES = 8
 THEIR_JOB_SECONDS = 120
@@ -39,6 +39,10 @@ def take_name(case: Case) -> None:
         assert case.lab.kubernetes is not None
         case.lab.kubernetes.take_name(job_name(case), THEIR_JOB_SECONDS)
         return
+    if case.subject.where == SAGEMAKER:
+        assert case.lab.sagemaker is not None
+        case.lab.sagemaker.take_name(job_name(case), case.subject.task["target"], THEIR_JOB_SECONDS)
+        return
     assert case.lab.remote is not None
     request = {"name": job_name(case), "argv": ["/bin/sleep", str(THEIR_JOB_SECONDS)], "labels": {}}
     status, _ = case.lab.remote.ask("POST", "/v1/jobs", request)
@@ -58,6 +62,9 @@ def name_still_theirs(case: Case) -> None:
     elif case.subject.where == KUBERNETES:
         assert case.lab.kubernetes is not None
         untouched = case.lab.kubernetes.is_untouched(job_name(case))
+    elif case.subject.where == SAGEMAKER:
+        assert case.lab.sagemaker is not None
+        untouched = case.lab.sagemaker.is_untouched(job_name(case), case.subject.task["target"])
     else:
         assert case.lab.remote is not None
         status, answer = case.lab.remote.ask("GET", f"/v1/jobs/{job_name(case)}")

@@ -35,14 +35,17 @@ def find(pid: int) -> Process | None:
 
 
 def find_inside(host: str, pid: int) -> Process | None:
-    """The process of this machine that has a pid in the pod of a name: a child's namespaces are seen from outside."""
-    wanted = f"HOSTNAME={host}".encode()
+    """
+    The process of this machine that has a pid in the pod, or the job, of a name: a child's namespaces are seen from
+    outside.
+    """
+    wanted = {f"{variable}={host}".encode() for variable in ("HOSTNAME", "MLX_REQUEST_DIGEST")}
     for entry in Path("/proc").iterdir():
         try:
             if (
                 entry.name.isdigit()
                 and _own_pid(entry) == pid
-                and wanted in (entry / "environ").read_bytes().split(bytes(1))
+                and wanted & set((entry / "environ").read_bytes().split(bytes(1)))
             ):
                 return find(int(entry.name))
         except OSError:

@@ -10,7 +10,7 @@ from . import faults, obstacles, orphaned, printed, teams, triggerers, twins
 from .faults import Fault, Shared
 from .judge import GONE, Expect
 from .points import HELD_AT, Point
-from .subjects import KUBERNETES, LOCAL, REMOTE, Subject
+from .subjects import KUBERNETES, LOCAL, REMOTE, SAGEMAKER, Subject
 from .worlds import FORGETFUL, ORDINARY, TEAMS, World
 
 RETRY: Final[Mapping[str, Any]] = {"retries": 1}
@@ -49,7 +49,7 @@ class Row:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = False
     mode: str = ""
-    where: Sequence[str] = (LOCAL, REMOTE, KUBERNETES)
+    where: Sequence[str] = (LOCAL, REMOTE, KUBERNETES, SAGEMAKER)
     bounded: bool = False
     small_disk: bool = False
     late: bool = False
@@ -179,11 +179,11 @@ OUTAGES: Final = (
     ),
     *at_points(
         (Point.BEFORE_SUBMIT, Point.AFTER_HANDLE, Point.RUNNING, Point.BEFORE_CLAIM), "backend unreachable",
-        shared=faults.backend_unreachable, expect=Expect(tries=1), where=(REMOTE, KUBERNETES), task=NO_RETRY,
+        shared=faults.backend_unreachable, expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,
     ),
     Row(
         "backend unreachable for 20 s while the job runs", shared=faults.backend_shortly_unreachable,
-        expect=Expect(tries=1), where=(REMOTE, KUBERNETES), task=NO_RETRY,
+        expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,
     ),
     Row(
         "Airflow's API unreachable for 20 s while the job runs", shared=faults.airflow_api_shortly_unreachable,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-LOCAL, REMOTE, KUBERNETES = "local", "remote", "kubernetes"
+LOCAL, REMOTE, KUBERNETES, SAGEMAKER = "local", "remote", "kubernetes", "sagemaker"
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,16 @@ SUBJECTS: Final = {
         Subject("mlx-kubernetes-sync", KUBERNETES, task={"target": "kubernetes", "deferrable": False}),
         Subject(
             "mlx-kubernetes-deferred", KUBERNETES, deferred=True, task={"target": "kubernetes", "deferrable": True}
+        ),
+        *(
+            Subject(
+                f"mlx-{kind}-{'deferred' if deferred else 'sync'}",
+                SAGEMAKER,
+                deferred=deferred,
+                task={"stack": "sagemaker", "target": kind, "deferrable": deferred},
+            )
+            for kind in ("training", "processing")
+            for deferred in (False, True)
         ),
     )
 }

@@ -82,7 +82,7 @@ class KubernetesBackend(Backend):
         """What no pod of this target can be or have."""
         return placement_problems(spec.resources, self.settings) + pod_problems(spec, self.settings)
 
-    def view(self, spec_name: str, root: str) -> JobView:
+    def view(self, spec: JobSpec, root: str) -> JobView:
         """The target's volumes show parts of the store; everything else is reached by a client in the image."""
         return JobView(store=StoreAccess(mounts=store_mounts(self.settings)))
 

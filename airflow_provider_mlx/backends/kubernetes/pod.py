@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from airflow_provider_mlx.backends.base import STORE_CLIENT
 from airflow_provider_mlx.exceptions import Problem
 from airflow_provider_mlx.runtime.bootstrap import bootstrap_command
 from airflow_provider_mlx.step.spec import JobSpec
@@ -16,8 +17,6 @@ from .scheduling import Placement
 from .settings import KubernetesSettings
 
 CONTAINER: Final = "step"
-STORE_CLIENT: Final = "obstore>=0.6"
-"""What a job installs where the stack says ``install_client`` and its image has no client: one wheel without more."""
 _PYTHON: Final = "python3"
 
 

@@ -5,21 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from airflow_provider_mlx.backends.base import TargetSettings
-from airflow_provider_mlx.stacks.model import Duration
+from airflow_provider_mlx.stacks.model import Span
 
 RESTRICTED_USER = 65532
 """The user id of "nonroot" in the distroless images; any id but 0 passes the restricted Pod Security Standard."""
 
 Keep = Literal["always", "on_failure", "never"]
 Scheduler = Literal["default", "kai", "kueue", "volcano"]
-Span = Annotated[
-    Duration,
-    # the ledger and a trigger's order keep settings as JSON, and read them again
-    PlainSerializer(lambda span: f"{int(span.total_seconds())}s", return_type=str, when_used="json"),
-]
 Text = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 
 

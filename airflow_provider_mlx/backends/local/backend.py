@@ -113,9 +113,9 @@ class LocalBackend(Backend):
         "image": "a process has no image → use a kubernetes target, or `requirements=`",
     }
 
-    def view(self, spec_name: str, root: str) -> JobView:
+    def view(self, spec: JobSpec, root: str) -> JobView:
         """A store that is not a file system is brought to the job and taken from it by the worker."""
-        copy = Mount(uri=root, path=str(self._folder(spec_name) / "store"), mirrored=True)
+        copy = Mount(uri=root, path=str(self._folder(spec.name) / "store"), mirrored=True)
         return JobView(
             store=StoreAccess(mounts=[] if split_uri(root)[0] == "file" else [copy]),
             inherit_packages=self.settings.inherit_packages,

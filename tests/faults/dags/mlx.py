@@ -30,9 +30,12 @@ def build() -> None:
         import socket
         import time
 
+        # all hosts of SageMaker's jobs have the same names
+        job = os.environ.get("MLX_REQUEST_DIGEST")
+
         def note(event: str) -> None:
             facts = {"event": event, "run": run_id, "pid": os.getpid(), "at": time.time(), "marker": MARKER}
-            facts["host"] = socket.gethostname()
+            facts["host"] = job or socket.gethostname()
             with open(f"{folder}/record.jsonl", "ab", buffering=0) as record:
                 record.write((json.dumps(facts) + "\n").encode())
 
@@ -47,7 +50,7 @@ def build() -> None:
             note("failed")
             raise ConnectionError("the first try fails")
         note("ended")
-        return {"marker": MARKER, "pid": os.getpid(), "host": socket.gethostname()}
+        return {"marker": MARKER, "pid": os.getpid(), "host": job or socket.gethostname()}
 
     step(**ARGUMENTS)
 

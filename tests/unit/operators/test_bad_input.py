@@ -53,8 +53,8 @@ def jobs(home: Path) -> list[Path]:
             id="resources that the backend cannot honour, all at once",
         ),
         pytest.param(
-            "", "default: s\nstacks: {s: {artifacts: {root: 's3://bucket/mlx'}, targets: {default: {backend: sagemaker}}}}",
-            ["backend `sagemaker`", "pip install 'airflow-provider-mlx[sagemaker]'"],
+            "", "default: s\nstacks: {s: {artifacts: {root: 's3://bucket/mlx'}, targets: {default: {backend: kubeflow_pipelines}}}}",
+            ["backend `kubeflow_pipelines`", "pip install 'airflow-provider-mlx[kubeflow]'"],
             id="a missing extra is named",
         ),
         pytest.param(

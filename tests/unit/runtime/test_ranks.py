@@ -69,7 +69,7 @@ def test_sagemakers_file_is_read_where_its_toolkit_has_set_nothing(tmp_path, mon
     file.write_text(
         json.dumps({"current_host": "algo-2", "hosts": ["algo-1", "algo-2"], "network_interface_name": "eth0"})
     )
-    monkeypatch.setattr(ranks, "RESOURCE_CONFIG", file)
+    monkeypatch.setattr(ranks, "RESOURCE_CONFIGS", (file,))
     assert find_place(2, {}) == Place(2, 1, "algo-1", 29500)
 
 
@@ -160,15 +160,19 @@ def test_one_node_without_a_launcher_is_told_nothing(job):
     assert set(job.run(TELLS, args=("x",)).value.values()) == {None}
 
 
-def test_the_error_of_another_rank_is_the_jobs(gang):
+def test_the_error_of_another_rank_is_the_jobs(gang, tmp_path):
     source = """
-        import os, time
-        def run():
+        import os, pathlib, time
+        def run(folder):
+            (pathlib.Path(folder) / os.environ["RANK"]).touch()
             if os.environ["RANK"] == "1":
+                while len(list(pathlib.Path(folder).iterdir())) < 3:  # a node that has not begun yet cannot say so
+                    time.sleep(0.05)
                 raise ValueError("no")
             time.sleep(60)
     """
-    nodes = gang.run(source)
+    (tmp_path / "begun").mkdir()
+    nodes = gang.run(source, args=(str(tmp_path / "begun"),))
     assert [node.status for node in nodes] == [143, 1, 143], gang.output()
     assert (gang.error["rank"], gang.error["node"], gang.error["type"]) == (1, 1, "ValueError")
     assert gang.errors == ["rank0-stop", "rank1-own", "rank2-stop"]
