@@ -135,11 +135,13 @@ class JobView:
     :param store: how the job reaches objects.
     :param inherit_packages: a step's requirements are installed over the image's packages, which stay as they are.
     :param environment_cache: folder in the job where finished environments may be kept; empty for none.
+    :param keeps_checkpoints: checkpoints outlive the job.
     """
 
     store: StoreAccess = field(default_factory=lambda: StoreAccess())
     inherit_packages: bool = True
     environment_cache: str = ""
+    keeps_checkpoints: bool = True
 
 
 class TargetSettings(BaseModel):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from airflow_provider_mlx.backends.base import Backend, JobHandle, JobObserver, JobStatus, LogChunk, State
-from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, MlxError, first_line
+from airflow_provider_mlx.exceptions import BackendUnavailable, CapacityUnavailable, JobConflict, MlxError, first_line
 
 from .decision import Limits, Watch
 from .ledger import AttemptLedger, AttemptRecord
@@ -35,6 +35,8 @@ class ActiveAttempt:
     cursor: str = ""
     stop_reason: Watch | None = None
     running_since: datetime | None = None
+    refused: CapacityUnavailable | None = None
+    """The backend has no room for the job at all, and did not make it."""
     _observer: JobObserver | None = None
 
     def note(self, status: JobStatus, now: datetime) -> None:
@@ -54,6 +56,8 @@ class ActiveAttempt:
 
         :raises JobConflict: the job of this name was made from another request.
         """
+        if self.refused is not None:
+            return JobStatus(State.FAILED, f"{self.refused.what} → {self.refused.remedy}", "CapacityUnavailable")
         try:
             found = self.backend.find(self.record.job, self.handle.location or None)
         except BackendUnavailable as error:

@@ -253,7 +253,7 @@ class Planner:
                 "multiple": self.definition.multiple_outputs,
             },
             # the same for every attempt and try of this task instance
-            "checkpoint_uri": join(root, self.identity.folder, "checkpoints"),
+            "checkpoint_uri": join(root, self.identity.folder, "checkpoints") if view.keeps_checkpoints else "",
             "checkpoints_since": self.checkpoints_since,
             "store": {**view.store, "allowed": list(self._readable)},
             "environment": {

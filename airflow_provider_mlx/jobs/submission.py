@@ -6,12 +6,19 @@ context (takes the number) → bundle → ``job.json`` → backend → ``handle.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Protocol
 
 from airflow_provider_mlx.backends.base import JobHandle
-from airflow_provider_mlx.exceptions import ArtifactError, JobCancelled
+from airflow_provider_mlx.exceptions import (
+    ArtifactError,
+    BackendUnavailable,
+    CapacityUnavailable,
+    JobCancelled,
+    QuotaExceeded,
+)
 
 from .attempt import ActiveAttempt, check_request
 from .current_try import CurrentTry
@@ -42,6 +49,17 @@ class Plans(Protocol):
 
     def targets(self) -> int:
         """How many targets the fallback list has."""
+
+
+@contextlib.contextmanager
+def _quota_waits(give_up_at: datetime | None, now: Callable[[], datetime]) -> Iterator[None]:
+    """A quota that is used up may have room again: wait, until the target gives way to the next one."""
+    try:
+        yield
+    except QuotaExceeded as error:
+        if give_up_at is not None and now() >= give_up_at:
+            raise CapacityUnavailable(error.what, remedy=error.remedy) from None
+        raise BackendUnavailable(error.what) from None
 
 
 class NumberTaken(Exception):
@@ -144,11 +162,17 @@ class Submission:
             found = backend.find(record.job) if asked else None
             asked = True
             if found is None:
-                return backend.submit(record.request)
+                with _quota_waits(record.give_up_at, current.ports.now):
+                    return backend.submit(record.request)
             check_request(found.request_digest, record, str(current.ledger.identity))
             return found.handle
 
-        active.handle = current.patiently("submit the job", found_or_submitted)
+        try:
+            active.handle = current.patiently("submit the job", found_or_submitted)
+        except CapacityUnavailable as error:  # there may be a next target
+            active.refused = error
+            current.ports.tell_started(active)
+            return
         current.count("submitted", record)
         current.patiently("write the ledger", lambda: active.ledger.write_handle(active.handle))
         current.ports.tell_started(active)

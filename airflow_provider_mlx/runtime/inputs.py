@@ -200,10 +200,11 @@ class Inputs:
         return self._paths[uri, ""]
 
     def _bring(self, uri: str, wanted: str, folder: Path) -> Path:
-        if self._store.exists(uri):
+        # Listed first: who may list only below some prefixes is refused an answer about an object that is not there.
+        names = [item[len(uri) + 1 :] for item in self._store.below(uri)]
+        if not names and self._store.exists(uri):
             check_is_parquet(uri, wanted)
             return self._copied(uri, folder / uri.rpartition("/")[2])
-        names = [item[len(uri) + 1 :] for item in self._store.below(uri)]
         parts = [name for name in names if is_part(name)]
         if not parts:
             raise no_parts(uri, names)

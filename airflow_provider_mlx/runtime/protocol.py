@@ -101,11 +101,13 @@ class Mount(_MountOf, total=False):
     Objects under ``uri`` are files under ``path`` in this job.
 
     ``mirrored``: the folder is a copy, which somebody else brings and takes while the job runs. ``otherwise``: it
-    counts only where the image has no client for the URI's store.
+    counts only where the image has no client for the URI's store. ``background``: somebody copies the folder while the
+    job runs, and cannot be asked whether.
     """
 
     mirrored: bool
     otherwise: bool
+    background: bool
 
 
 class StoreAccess(TypedDict, total=False):

@@ -128,11 +128,13 @@ class CurrentStep:
         if not uri or self._store is None:
             self._note("checkpoints do not outlive this process")
             return False
-        mirrored = any(
-            mount.get("mirrored") and uri.startswith(f"{mount['uri'].rstrip('/')}/")
-            for mount in self._context.get("store", {}).get("mounts", ())
-        )
-        if self._store.local_path(uri) is not None and not mirrored:
+        mounts = self._context.get("store", {}).get("mounts", ())
+        covering = [mount for mount in mounts if f"{uri}/".startswith(f"{mount['uri'].rstrip('/')}/")]
+        is_folder = self._store.local_path(uri) is not None
+        if is_folder and any(mount.get("background") for mount in covering):
+            self._note("the checkpoint folder is copied while the step runs; nobody can be asked whether it is by now")
+            return False
+        if is_folder and not any(mount.get("mirrored") for mount in covering):
             return True  # the folder is the store
         if not self._is_first:
             return False

@@ -255,6 +255,8 @@ class Store:
 def _counts(mount: Mount) -> bool:
     if not mount.get("otherwise"):
         return True
+    if "MLX_INSTALL_CLIENT" in os.environ:
+        return False  # it will have one
     from .clients import CLIENTS
 
     scheme, _ = split_uri(mount["uri"])

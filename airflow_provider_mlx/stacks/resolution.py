@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.stacks.places import listed, nearest
 from airflow_provider_mlx.stacks.stack import BUILT_IN, DEFAULT_TARGET, Artifacts, Stack, Stacks, Target, TaskOverride
+from airflow_provider_mlx.step.resources import parse_flag
 
 # The fields of a target that are mappings: what is more specific adds to them, key by key.
 _MAPPINGS: Final = ("env", "secrets", "tags", "resources")
@@ -111,7 +112,8 @@ def resolve_target(stacks: Stacks, stack_name: str, step: StepChoice, *, why: st
         raise InvalidStep(f"target `{name}` of stack `{stack.name}` cannot be used here", refused)
     _explain_candidates(candidates, reasons)
     problems = _unknown_sections(stacks, candidates, step, reasons)
-    targets = [_merge(target, stack, step, override, problems) for target in candidates]
+    merged = [_merge(target, stack, step, override, problems) for target in candidates]
+    targets = [one for target in merged for one in _with_on_demand(target, reasons)]
     _explain_overrides(step, override, reasons)
     if problems:
         raise InvalidStep(_cannot(step, stack, name), list(dict.fromkeys(problems)))
@@ -206,6 +208,18 @@ def _merge(
     if override:
         sections.append(override.sections.get(target.backend, {}))
     return _with_sections(merged, sections, problems)
+
+
+def _with_on_demand(target: Target, reasons: list[str]) -> list[Target]:
+    """A target on spot machines, and after it the same on demand, where `on_demand_fallback: last` says so."""
+    try:
+        on_spot = parse_flag(target.resources.get("spot", False))
+    except ValueError:  # a template that is not rendered yet, or what the step's own check refuses
+        return [target]
+    if target.on_demand_fallback != "last" or not on_spot:
+        return [target]
+    reasons.append(f"`on_demand_fallback: last`: after its spot machines the same target on demand ({target.where})")
+    return [target, replace(target, resources={**target.resources, "spot": False}, on_demand_fallback="never")]
 
 
 def _with_sections(target: Target, sections: list[Mapping[str, Any]], problems: list[Problem]) -> Target:

@@ -120,6 +120,7 @@ class FakeCluster:
     :param stops: names of the jobs whose stop request arrived.
     :param calls: how often each verb was called.
     :param peak_active: how many jobs were active at once, at most.
+    :param refuses: of a job's name, what its submissions raise, one after the other; nothing is created then.
     """
 
     scripts: tuple[Script, ...]
@@ -130,11 +131,12 @@ class FakeCluster:
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     submits: Counter[str] = field(default_factory=Counter)
+    refuses: dict[str, list[Exception]] = field(default_factory=dict)
 
     def __init__(self, *scripts: Script) -> None:
         self.scripts = scripts or (Script(),)
         self.created, self.stops, self.jobs = [], [], {}
-        self.calls, self.submits = Counter(), Counter()
+        self.calls, self.submits, self.refuses = Counter(), Counter(), {}
         self.peak_active = 0
         self.lock = threading.RLock()
 
@@ -192,6 +194,8 @@ class FakeBackend(Backend):
         cluster, name = self.cluster, request["name"]
         with cluster.lock:
             cluster.calls["submit"] += 1
+            if refusals := cluster.refuses.get(name):
+                raise refusals.pop(0)
             job = cluster.jobs.get(name)
             faults = (job.script if job else cluster.next_script()).submit
             call = cluster.submits[name]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from . import faults, obstacles, orphaned, printed, teams, triggerers, twins
+from . import aws, faults, obstacles, orphaned, printed, teams, triggerers, twins
 from .faults import Fault, Shared
 from .judge import GONE, Expect
 from .points import HELD_AT, Point
@@ -308,6 +308,26 @@ MULTI_TEAM: Final = (
     ),
 )  # fmt: skip
 
+OF_AWS: Final = (
+    *at_points(
+        (Point.BEFORE_SUBMIT, Point.AFTER_HANDLE, Point.RUNNING, Point.BEFORE_CLAIM), "AWS throttles every call",
+        shared=aws.throttled, expect=Expect(tries=1), where=(SAGEMAKER,), task=NO_RETRY,
+    ),
+    *at_points(
+        (Point.BEFORE_SUBMIT, Point.RUNNING), "AWS takes no credentials for 20 s", shared=aws.expired,
+        expect=Expect(tries=1), where=(SAGEMAKER,), task=NO_RETRY,
+    ),
+    Row(
+        "the answer to the job's creation is lost", shared=aws.answer_lost, expect=Expect(tries=1), where=(SAGEMAKER,),
+        at=Point.BEFORE_SUBMIT, task=NO_RETRY,
+    ),
+    Row(
+        "marked failed while the job ends", aws.stopped_at_its_end,
+        Expect(state="failed", stopped=None, at_most_results=1), where=(SAGEMAKER,), task=NO_RETRY, quick=True,
+    ),
+)  # fmt: skip
+
 ROWS: Final = (
     *LOST_WORKERS, *DRAINS, *WISHES, *LIMITS, *OUTAGES, *OBSTACLES, *DEFERRALS, *PRINTING, *TWINS, *REAPED, *MULTI_TEAM,
+    *OF_AWS,
 )  # fmt: skip

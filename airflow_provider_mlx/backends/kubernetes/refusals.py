@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from airflow_provider_mlx.exceptions import BackendUnavailable, JobMisconfigured, MlxError
+from airflow_provider_mlx.exceptions import JobMisconfigured, MlxError, QuotaExceeded
 
 from .client import Refused
 
@@ -16,7 +16,9 @@ def creation_error(refused: Refused, *, kind: str, namespace: str) -> MlxError:
     """The exception for a refused creation: room in a quota is waited for, everything else is for a person."""
     message = refused.message
     if refused.code == 403 and _QUOTA in message:
-        return BackendUnavailable(f"a quota of namespace `{namespace}` is used up: {message}")
+        return QuotaExceeded(
+            f"a quota of namespace `{namespace}` is used up: {message}", remedy="have it raised, or wait longer"
+        )
     if refused.code == 404:
         what = f"the cluster has no namespace `{namespace}`, or serves no {kind}: {message}"
         remedy = "check `namespace:` in the target, and that the operator behind this kind of job is installed"

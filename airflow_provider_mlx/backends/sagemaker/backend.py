@@ -85,7 +85,8 @@ class SageMakerBackend(Backend):
     def view(self, spec: JobSpec, root: str) -> JobView:
         """What SageMaker brings is there as files; everything else is reached by a client in the image."""
         found = mounts(spec, self._kind, alone=self.settings.by_channels_alone)
-        return JobView(store=StoreAccess(mounts=found))
+        keeps = self._kind == "training" or not self.settings.by_channels_alone
+        return JobView(store=StoreAccess(mounts=found), keeps_checkpoints=keeps)
 
     # --- submitting and looking ----------------------------------------------------------------------------------
 
@@ -94,8 +95,12 @@ class SageMakerBackend(Backend):
         digest, body = request_digest(request), request["request"]
         variables = {**body.get("Environment", {}), REQUEST_DIGEST: digest}
         client = self._submitting(request)
-        with contextlib.suppress(InUse):
-            client.call(_verb(request["operation"]), **{**body, "Environment": variables})
+        try:
+            with contextlib.suppress(InUse):
+                client.call(_verb(request["operation"]), **{**body, "Environment": variables})
+        finally:
+            if client is not self.client:
+                client.close()
         found = self.find(request["name"])
         if found is None:
             raise BackendUnavailable(f"the job {request['name']} was there and is gone")

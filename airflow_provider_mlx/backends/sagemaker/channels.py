@@ -79,12 +79,10 @@ def mounts(spec: JobSpec, kind: Kind, *, alone: bool) -> list[Mount]:
     :param alone: the job has no other way to S3; else it has this one only where its image has no client.
     """
     found = [Mount(uri=one.uri, path=one.path) for one in brought(spec, kind).values() if one.name.startswith(_INPUT)]
-    folders = {spec.outputs_uri: RESULTS[kind]}
+    folders = [Mount(uri=spec.outputs_uri, path=RESULTS[kind])]
     if kind == "training":
-        folders[checkpoints_uri(spec).rpartition("/")[0]] = CHECKPOINTS
-    for uri, path in folders.items():
-        found.append(Mount(uri=uri, path=path) if alone else Mount(uri=uri, path=path, otherwise=True))
-    return found
+        folders.append(Mount(uri=checkpoints_uri(spec).rpartition("/")[0], path=CHECKPOINTS, background=True))
+    return found + (folders if alone else [Mount(**folder, otherwise=True) for folder in folders])
 
 
 def staging_uri(spec: JobSpec) -> str:

@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from airflow_provider_mlx.backends.base import ConnectionRefused
-from airflow_provider_mlx.exceptions import BackendUnavailable, JobMisconfigured, MlxError, QuotaExceeded
+from airflow_provider_mlx.exceptions import (
+    BackendUnavailable,
+    CapacityUnavailable,
+    JobMisconfigured,
+    MlxError,
+    QuotaExceeded,
+)
 
 from .credentials import Session
 
@@ -86,6 +92,7 @@ class AwsClient:
         :raises BackendUnavailable: no definite answer.
         """
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+        from botocore.parsers import ResponseParserError
 
         try:
             answer: dict[str, Any] = getattr(self._client(service), operation)(**request)
@@ -96,7 +103,7 @@ class AwsClient:
             raise JobMisconfigured(
                 f"AWS cannot be asked: {error}", remedy="give the target's connection credentials and a region_name"
             ) from None
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:  # the latter is what a proxy's page makes
             raise BackendUnavailable(f"no answer from {service}: {type(error).__name__}: {error}") from None
 
     def close(self) -> None:
@@ -141,14 +148,23 @@ def answer_error(operation: str, response: Mapping[str, Any]) -> MlxError:
     if code in _DENIED:
         return _denied(operation, message)
     if code in _QUOTAS:
-        return QuotaExceeded(f"a quota of the account is used up: {message}", remedy="raise it in Service Quotas")
+        return _quota(message)
     if code == "ResourceInUse":
         return InUse(text)
-    if code in _MISSING or (code == "ValidationException" and _NOT_THERE.search(message)):
+    creates = operation.startswith(("create_", "start_"))  # there it is something else that is not there
+    if not creates and (code in _MISSING or (code == "ValidationException" and _NOT_THERE.search(message))):
         return Missing(text)
     return JobMisconfigured(
         f"AWS refuses {operation}: {text}", remedy="`plan` prints the whole request; see the keys of the target"
     )
+
+
+def _quota(message: str) -> MlxError:
+    """A limit of 0 is one that nobody has asked AWS to raise yet; any other has room again when a job ends."""
+    remedy = "ask for more of this quota in the console's Service Quotas, or add a further target to the list"
+    if re.search(r"\bis 0 Instances\b", message):
+        return CapacityUnavailable(f"the account may not use this instance type: {message}", remedy=remedy)
+    return QuotaExceeded(f"a quota of the account is used up: {message}", remedy=remedy)
 
 
 def _denied(operation: str, message: str) -> JobMisconfigured:

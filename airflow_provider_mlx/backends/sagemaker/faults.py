@@ -51,8 +51,8 @@ ROWS: Final = (
     _row(r"^AlgorithmError", None),
     _row(r"CapacityError|insufficient capacity|InsufficientInstanceCapacity|Unable to provision", "CapacityUnavailable",
          "add instance types or a further target to the list, or try again later"),
-    _row(r"ResourceLimitExceeded|account-level service limit", "QuotaExceeded",
-         "raise the quota that is named here, in the console's Service Quotas"),
+    _row(r"ResourceLimitExceeded|account-level service limit", "CapacityUnavailable",
+         "ask for more of this quota in the console's Service Quotas, or add a further target to the list"),
     _row(r"InternalServerError|Please try again|internal error", "Preempted"),
     _row(r"MaxWaitTimeExceeded|spot", "CapacityUnavailable"),
     _row(r"(cannot|failed to|unable to|error).{0,40}(pull|download).{0,40}image|image.{0,80}(not found|does not exist)"

@@ -47,7 +47,8 @@ class SageMakerSettings(TargetSettings):
     :param role_arn: the IAM role that the job runs as; ``init sagemaker`` writes its policy.
     :param submit_role_arn: a role that Airflow assumes for each training job, with session tags that name its attempt,
         so that a policy of ``role_arn`` can bind the job to its own folder.
-    :param kind: ``training`` jobs have spot instances, warm pools and checkpoints; ``processing`` jobs have none.
+    :param kind: ``training`` jobs have spot instances, warm pools, and checkpoints that SageMaker itself keeps;
+        ``processing`` jobs have none of these.
     :param region: empty for the connection's.
     :param instances: the instance types that a step may run on, in the order of preference, as ``ml.g5.xlarge`` or
         ``ml.g5.*``; empty for all that SageMaker has for this kind of job.

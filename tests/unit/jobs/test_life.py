@@ -20,6 +20,7 @@ from airflow_provider_mlx.exceptions import (
     JobConflict,
     JobTimeout,
     Preempted,
+    QuotaExceeded,
     ResultMissing,
     StepFailed,
 )
@@ -676,6 +677,35 @@ def test_a_target_without_room_is_given_up_for_the_next(world):
     assert result_of(world.life(targets=2, preemptions=3).run()) == 42
     assert (world.created, world.stopped) == ([1, 2], [1])
     assert world.attempt(2).read_record().target == "target-1"
+
+
+def test_a_target_that_refuses_for_want_of_room_gives_way_to_the_next(world):
+    world.cluster.refuses[world.job(1)] = [CapacityUnavailable("the account may not use it", remedy="ask for more")]
+    assert result_of(world.life(targets=2).run()) == 42
+    assert world.created == [2]
+    assert world.attempt(2).read_record().target == "target-1"
+
+
+def test_the_last_target_that_refuses_for_want_of_room_says_what_to_do(world):
+    world.cluster.refuses[world.job(1)] = [CapacityUnavailable("the account may not use it", remedy="ask for more")]
+    with pytest.raises(CapacityUnavailable, match="the account may not use it") as refused:
+        world.life().run()
+    assert refused.value.remedy == "ask for more"
+    assert world.created == []
+
+
+def test_a_quota_that_is_used_up_is_waited_for(world):
+    world.cluster.refuses[world.job(1)] = [QuotaExceeded("four of four are in use")] * 5
+    assert result_of(world.life(targets=2).run()) == 42
+    assert world.created == [1]
+    assert any("four of four are in use" in said for said in world.said)
+
+
+def test_a_quota_that_stays_used_up_is_given_up_for_the_next_target(world):
+    world.cluster.refuses[world.job(1)] = [QuotaExceeded("four of four are in use")] * 300
+    world.step = replace(world.step, target={"give_up_pending_after": timedelta(minutes=1)})
+    assert result_of(world.life(targets=2).run()) == 42
+    assert world.created == [2]
 
 
 def test_a_stop_of_somebody_else_is_not_taken_for_giving_up(world):

@@ -129,6 +129,19 @@ def test_a_backend_without_its_extra_is_refused_only_when_it_is_used(load):
     assert problem.remedy == "pip install 'airflow-provider-mlx[sagemaker]'"
 
 
+def test_spot_with_a_fallback_is_a_list_of_two(load):
+    step = StepChoice("x", "y", target="gpu", resources={"spot": True})
+    resolved = resolve_target(load(FILE), "prod", step)
+    assert [(one.backend, one.resources.get("spot")) for one in resolved.targets] == [
+        ("kubernetes", True), ("kubernetes", False), ("local", True),
+    ]  # fmt: skip
+    assert any("after its spot machines the same target on demand" in reason for reason in resolved.why)
+
+
+def test_without_spot_there_is_nothing_to_fall_back_from(load):
+    assert len(resolve_target(load(FILE), "prod", StepChoice("x", "y", target="gpu")).targets) == 2
+
+
 def test_a_stack_that_is_not_strict_takes_any_target_for_its_default(load):
     resolved = resolve_target(load(FILE), "loose", StepChoice("x", "y", target="gpu"))
     assert resolved.target == "default"

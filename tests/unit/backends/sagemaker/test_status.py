@@ -92,7 +92,7 @@ def test_every_secondary_word_of_the_services_model_is_known():
          "type", "CapacityUnavailable"),
         ("InternalServerError: We encountered an internal error. Please try again.", "Preempted"),
         ("ResourceLimitExceeded: The account-level service limit 'ml.p4d.24xlarge for training job usage' is 0",
-         "QuotaExceeded"),
+         "CapacityUnavailable"),
         ("AlgorithmError: Please use an instance type with more memory, or reduce the size of training data, exit code: "
          "137", "OutOfMemory"),
         ("ClientError: Data download failed:NoSuchKey (404): The specified key does not exist.", "ArtifactError"),
