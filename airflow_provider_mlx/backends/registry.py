@@ -26,6 +26,7 @@ _OURS: Final[Mapping[str, str]] = {
 }
 _OF_OPERATORS: Final[Mapping[str, str]] = {
     "kubernetes_resource": "airflow_provider_mlx.backends.kubernetes.resource:ResourceBackend",
+    "sagemaker_pipeline": "airflow_provider_mlx.backends.sagemaker.pipelines.backend:PipelineBackend",
 }
 """Backends that no stack names: an operator makes their targets."""
 

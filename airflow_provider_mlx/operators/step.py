@@ -29,7 +29,7 @@ class MlxStepOperator(MlxJobOperator):
     :param entrypoint: ``package.module:function``; found beside the DAG file, in the bundle, or in the image.
     :param script: a Python file, relative to ``source`` or to the DAG file's folder; gets ``argv``.
     :param source: a folder that travels with the script.
-    :param command: a container's command; needs ``image`` and a backend that runs containers.
+    :param command: a container's command, in ``image`` or in the target's; needs a backend that runs containers.
     :param arguments: the entry point's keyword arguments: plain JSON, datasets, results of other steps.
     :param argv: the script's arguments.
     :param target: the logical target in the stack.
@@ -165,8 +165,6 @@ class MlxStepOperator(MlxJobOperator):
             problems.append(Problem("`argv` goes with `script`", "an entry point takes `arguments=`"))
         if self.arguments and not self.entrypoint:
             problems.append(Problem("`arguments` goes with `entrypoint`", "a script takes `argv=`"))
-        if self.command and not self.image:
-            problems.append(Problem("a container command needs an image", "add `image=`"))
         if problems:
             raise InvalidStep(f"step `{self.task_id}` cannot be built", problems)
 

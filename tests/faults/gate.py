@@ -15,11 +15,15 @@ class Gate:
 
     :param target: the port of the service behind it.
     :param host: where that is.
+    :param at: the address at which the gate stands.
+    :ivar relayed: bytes that have passed, in both directions.
     """
 
-    def __init__(self, target: int, *, host: str = "127.0.0.1") -> None:
+    def __init__(self, target: int, *, host: str = "127.0.0.1", at: str = "127.0.0.1") -> None:
         self.target = target
         self.host = host
+        self.at = at
+        self.relayed = 0
         self.port = free_port()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -44,7 +48,7 @@ class Gate:
         self._thread.join(10)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._relay, self.at, self.port)
 
     async def _refuse(self) -> None:
         if self._server is not None:
@@ -61,13 +65,13 @@ class Gate:
             return
         both = {writer, far_writer}
         self._writers |= both
-        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         self._writers -= both
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                self.relayed += len(data)
+                writer.write(data)
+                await writer.drain()
+        writer.close()

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from airflow_provider_mlx.runtime.protocol import (
@@ -41,6 +42,11 @@ WRITTEN: Final = (
 """What a job writes in its attempt's folder, and nothing else of it: context, record and claims are Airflow's."""
 
 Condition = Mapping[str, Mapping[str, str | Sequence[str]]]
+
+
+def may_write(name: str) -> bool:
+    """Whether a job may write this in its attempt's folder: asked also of what others carry there for it."""
+    return any(fnmatchcase(name, pattern) for pattern in WRITTEN)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ DEFAULT_RUNTIME_SECONDS: Final = 5 * 86_400
 Where nothing limits the step: left out, SageMaker stops a training job after a day. It is what the quotas of an account
 allow at first, for both kinds of job.
 """
+DEFAULT_COMMAND: Final = ("train",)
+"""
+What SageMaker runs in a training image where nothing else is said, so it is left out: an image with SageMaker's toolkit
+then runs the script that the hyperparameters name ("script mode").
+"""
 _PYTHON: Final = "python3"
 _RESULTS: Final = "mlx-results"
 
@@ -145,7 +150,7 @@ def _training(spec: JobSpec, settings: SageMakerSettings) -> dict[str, Any]:
         "AlgorithmSpecification": {
             "TrainingImage": spec.image or "",
             "TrainingInputMode": settings.input_mode,
-            "ContainerEntrypoint": entrypoint,
+            **_present("ContainerEntrypoint", [] if spec.command == DEFAULT_COMMAND else entrypoint),
             **_present("ContainerArguments", arguments),
             **_present("MetricDefinitions", _metrics(settings)),
         },

@@ -144,9 +144,6 @@ def test_a_policy_in_a_bundle_is_refused(load: Load, execute: Execute) -> None:
             ["memory='16 gigs'", "not a quantity", "16Gi"], id="a quantity that is none",
         ),
         pytest.param(
-            "MlxStepOperator(task_id='step', command=['sh'])", ["a container command needs an image"], id="no image"
-        ),
-        pytest.param(
             "MlxStepOperator(task_id='step')", ["it says nothing to run", "entrypoint, script, command"], id="no payload"
         ),
     ],

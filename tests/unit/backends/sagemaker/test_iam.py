@@ -20,7 +20,7 @@ from airflow_provider_mlx.backends.sagemaker.plan import OPERATIONS
 from airflow_provider_mlx.backends.sagemaker.settings import SageMakerSettings
 from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
-from tests.aws.policy import Need, verdict
+from tests.aws.policy import Need, Trusted, checked_policy, checked_trust, trusted, verdict
 
 ACCOUNT = "111122223333"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/mlx-job"
@@ -42,18 +42,8 @@ PART = {"s3:ObjectCreationOperation": "false"}
 
 
 def allows(permissions: tuple[iam.Permission, ...], action: str, resource: str, **context: str) -> bool:
-    """
-    Whether a policy of these rows allows something.
-
-    The evaluator does not know ``Null``, so its conditions are judged here: a row whose condition fails is left out.
-    """
-    kept = []
-    for row in permissions:
-        nulls = row.condition.get("Null", {})
-        if all((key not in context) is (wanted == "true") for key, wanted in nulls.items()):
-            rest = {name: block for name, block in row.condition.items() if name != "Null"}
-            kept.append(replace(row, condition=rest))
-    return verdict([iam.policy(kept)], Need(action, resource, context)) == "allowed"
+    """Whether a policy of these rows allows something."""
+    return verdict([checked_policy(iam.policy(permissions))], Need(action, resource, context)) == "allowed"
 
 
 def puts(scope: Scope, key: str, context: Mapping[str, str], tags: Mapping[str, str] = OWN) -> bool:
@@ -182,6 +172,23 @@ def test_a_job_that_is_bound_writes_in_its_own_attempt_alone(key):
     assert not puts(BOUND, f"{RUN}/attempt-2/outputs/x", CREATES, tags={}), "a session without tags writes nothing"
 
 
+@pytest.mark.parametrize(
+    ("scope", "reached"), [(TRAINING, True), (BOUND, False)], ids=["by pattern", "bound"]
+)
+def test_names_do_not_keep_apart_an_id_that_is_named_as_a_folder_of_ours(scope, reached):
+    """A wild card of IAM spans slashes: everything of a DAG that is called ``checkpoints`` lies below such a folder."""
+    theirs = "mlx/runs/default/checkpoints/run-7/train/-1/attempt-1/context.json"
+    rows = iam.job_permissions(scope)
+    assert puts(scope, theirs, CREATES) is reached
+    assert allows(rows, "s3:DeleteObject", f"arn:aws:s3:::ml-prod/{theirs}", **OWN) is reached
+
+
+@pytest.mark.parametrize("name", ["result.json", "error.json", "outputs/a/b.bin", "errors/1.json", "rescue/x", "claim-1",
+                                  "context.json", "log.txt", "outputs", "x/result.json", "sagemaker/x"])  # fmt: skip
+def test_what_is_carried_for_a_job_is_what_it_may_write_itself(name):
+    assert iam.may_write(name) is puts(BOUND, f"{RUN}/attempt-2/{name}", CREATES) or name.startswith("sagemaker/")
+
+
 def test_what_sagemaker_uploads_for_a_job_needs_no_condition():
     identity = TaskInstanceIdentity("default", "churn", "run-7", "train")
     uri = f"s3://ml-prod/mlx/{identity.attempt_folder(2)}"
@@ -272,6 +279,28 @@ def test_who_may_assume_the_roles():
     assert plain["Principal"] == {"Service": "sagemaker.amazonaws.com"}
     [submit] = iam.submit_trust(BOUND)["Statement"]
     assert submit["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "by_account"),
+    [
+        ((ATTEMPT_TAG, TASK_TAG), "allowed"), ((ATTEMPT_TAG, TASK_TAG, "team"), "not allowed"), (("team",), "not allowed"),
+    ],
+)  # fmt: skip
+def test_the_role_that_creates_jobs_takes_its_two_tags_alone(keys, by_account):
+    airflow = f"arn:aws:iam::{ACCOUNT}:role/airflow"
+    document = checked_trust(iam.submit_trust(BOUND))
+    for action in ("sts:AssumeRole", "sts:TagSession"):
+        need = Need(action, SUBMIT, {"aws:TagKeys": keys})
+        assert trusted(document, need, role_arn=airflow) == Trusted("not allowed", by_account)
+
+
+@pytest.mark.parametrize(("account", "by_name"), [(ACCOUNT, "allowed"), ("210987654321", "not allowed")])
+def test_the_job_role_is_sagemakers_for_this_account(account, by_name):
+    for scope, action in ((TRAINING, "sts:AssumeRole"), (BOUND, "sts:AssumeRole"), (BOUND, "sts:TagSession")):
+        need = Need(action, ROLE, {"aws:SourceAccount": account})
+        document = checked_trust(iam.job_trust(scope))
+        assert trusted(document, need, service=iam.SERVICE).by_name == by_name
 
 
 def test_an_alias_is_a_condition_on_all_keys():

@@ -1,0 +1,1 @@
+"""Executions of SageMaker pipelines as jobs."""

@@ -1,0 +1,142 @@
+"""What a finished execution leaves in the attempt's folder: its result and datasets, or which step failed and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from airflow_provider_mlx.backends.sagemaker.client import AwsClient, Missing
+from airflow_provider_mlx.backends.sagemaker.faults import fault_of
+from airflow_provider_mlx.backends.sagemaker.status import WORDS
+from airflow_provider_mlx.runtime.records import ERROR_DEFAULTS, MAX_MESSAGE_BYTES, bounded
+from airflow_provider_mlx.runtime.results import RETURN_VALUE
+from airflow_provider_mlx.runtime.values import Dataset
+from airflow_provider_mlx.runtime.wire import encode
+
+from .reading import tail_of
+from .steps import StepSeen, failed_first, job_page
+
+_PLACE: Final = re.compile(r"^(?:ClientError: )(?=\w*Error\b)")
+"""A step says ``ClientError:`` before what its job says."""
+
+
+MAX_STEPS: Final = 200
+"""So many steps stand in the result: a ForEach step may have thousands of iterations, and XCom is for small things."""
+
+
+class Jobs:
+    """
+    The jobs of an execution's steps, each described once.
+
+    :param steps: those that have begun.
+    """
+
+    def __init__(self, client: AwsClient, steps: Sequence[StepSeen]) -> None:
+        self._told: dict[str, Mapping[str, Any]] = {}
+        for step in steps[:MAX_STEPS]:
+            if step.kind is None or step.status != "Succeeded":
+                continue
+            try:
+                job = client.call(f"describe_{step.kind}_job", **{WORDS[step.kind].name: step.job})
+            except Missing:  # somebody has removed its record
+                continue
+            self._told[step.name] = job
+
+    def of(self, step: StepSeen) -> Mapping[str, Any]:
+        """What SageMaker tells of a step's job; nothing of one that has none."""
+        return self._told.get(step.name, {})
+
+
+def result_of(execution: Mapping[str, Any], steps: Sequence[StepSeen], jobs: Jobs) -> dict[str, Any]:
+    """The body of ``result.json``."""
+    value = {
+        "pipeline": execution["PipelineArn"],
+        "execution": execution["PipelineExecutionArn"],
+        "status": execution["PipelineExecutionStatus"],
+        "steps": {step.name: _step(step, jobs.of(step)) for step in steps[:MAX_STEPS]},
+    }
+    if len(steps) > MAX_STEPS:
+        value["left_out"] = len(steps) - MAX_STEPS
+    read = {uri for step in steps for uri in _inputs(jobs.of(step))}
+    written = {uri for step in steps for uri in _written(step, jobs.of(step))}
+    times = {"started_at": execution.get("CreationTime"), "finished_at": execution.get("LastModifiedTime")}
+    return {
+        "outputs": {RETURN_VALUE: {"artifact": None, "inline": True, "value": encode(value)}},
+        "metrics": {},
+        # what one step writes and another reads does not come from elsewhere
+        "datasets": {"read": _wire(read - _below(written, read)), "written": _wire(written)},
+        "skipped": None,
+        "timings": {name: at.isoformat() for name, at in times.items() if isinstance(at, datetime)},
+    }
+
+
+def error_of(client: AwsClient, execution: Mapping[str, Any], steps: Sequence[StepSeen]) -> dict[str, Any]:
+    """The body of ``error.json``: which step failed first, why, and the end of its job's log."""
+    failed = failed_first(steps)
+    said = str(execution.get("FailureReason") or "SageMaker gives no reason")
+    if not failed:
+        remedy = "no step says that it failed: see the execution, and the pipeline's role"
+        return _error(None, f"the pipeline failed: {said}", remedy)
+    first, others = failed[0], [step.name for step in failed[1:]]
+    reason = first.reason or first.said or said
+    lines = [f"{first.title} failed: {reason}"]
+    if others:
+        lines.append(f"  so did {', '.join(f'`{name}`' for name in others)}")
+    if first.arn:
+        lines.append(f"  its job is {first.arn}")
+    if tail := tail_of(client, first):
+        lines += ["  last lines of that job's log:", *tail]
+    page = job_page(first.arn)
+    remedy = f"mend the step in the pipeline and clear the task{f'; its job: {page}' if page else ''}"
+    return _error(fault_of(_PLACE.sub("", reason)).failure, "\n".join(lines), remedy)
+
+
+def _error(failure: str | None, message: str, remedy: str) -> dict[str, Any]:
+    # the type is what tells a refusal of SageMaker's from an exception of the step's own code
+    return {
+        **ERROR_DEFAULTS,
+        "reason": failure or "StepFailed",
+        "type": "StepFailed",
+        "message": bounded(message, MAX_MESSAGE_BYTES),
+        "remedy": remedy,
+    }
+
+
+def _step(step: StepSeen, job: Mapping[str, Any]) -> dict[str, Any]:
+    outputs = {
+        str(one["OutputName"]): one["S3Output"]["S3Uri"]
+        for one in (job.get("ProcessingOutputConfig") or {}).get("Outputs") or ()
+        if one.get("S3Output")
+    }
+    told = {
+        "type": step.type, "status": step.status, "arn": step.arn, "seconds": step.seconds, "outcome": step.said,
+        "cached_from": step.cached, "model": _model(job), "outputs": outputs,
+    }  # fmt: skip
+    return {name: value for name, value in told.items() if value not in ("", None, {})}
+
+
+def _model(job: Mapping[str, Any]) -> str:
+    return str((job.get("ModelArtifacts") or {}).get("S3ModelArtifacts") or "")
+
+
+def _written(step: StepSeen, job: Mapping[str, Any]) -> list[str]:
+    told = _step(step, job)
+    return [*told.get("outputs", {}).values(), *([told["model"]] if "model" in told else [])]
+
+
+def _inputs(job: Mapping[str, Any]) -> list[str]:
+    sources = [one.get("DataSource", {}).get("S3DataSource") for one in job.get("InputDataConfig") or ()]
+    sources += [one.get("S3Input") for one in job.get("ProcessingInputs") or ()]
+    return [str(source["S3Uri"]) for source in sources if source and source.get("S3Uri")]
+
+
+def _below(written: set[str], read: set[str]) -> set[str]:
+    """Those of the inputs that a step has written: an output's folder, or something in it."""
+    folders = [f"{uri.rstrip('/')}/" for uri in written]
+    return {uri for uri in read if any(f"{uri.rstrip('/')}/".startswith(folder) for folder in folders)}
+
+
+def _wire(uris: set[str]) -> list[dict[str, Any]]:
+    return [Dataset(uri).to_wire() for uri in sorted(uris)]
