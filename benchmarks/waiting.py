@@ -85,10 +85,10 @@ def run(work: Path, *, numbers: Sequence[int], triggerers: Sequence[int]) -> Non
         for number, sharing in zip(numbers, triggerers, strict=True):
             what = f"{number:,} deferred steps on {sharing} triggerer{'s' if sharing > 1 else ''}"
             ours, peer = (measure(cluster, work / subject.name, subject, number, sharing) for subject in (OURS, PEER))
-            report(what, ours, peer)
+            report(what, ours, peer, PEER.name)
 
 
-def report(what: str, ours: Cost, peer: Cost) -> None:
+def report(what: str, ours: Cost, peer: Cost, peer_name: str) -> None:
     """A line per figure."""
     for name, unit, ask in (
         ("requests", "/min", lambda cost: cost.requests_per_minute),
@@ -98,8 +98,8 @@ def report(what: str, ours: Cost, peer: Cost) -> None:
         ("delay, median", "s", lambda cost: median(cost.delays)),
         ("delay, 99th percentile", "s", lambda cost: cost.latest),
     ):
-        line(f"{what}, {name}", [ask(ours)], PEER.name, [ask(peer)], unit=unit)
-    for name, cost in ((OURS.name, ours), (PEER.name, peer)):
+        line(f"{what}, {name}", [ask(ours)], peer_name, [ask(peer)], unit=unit)
+    for name, cost in (("ours", ours), (peer_name, peer)):
         print(
             f"{what}, {name}: {dict(cost.by_verb)} in {STEADY_SECONDS} s; {cost.lost} tasks never went on", flush=True
         )
