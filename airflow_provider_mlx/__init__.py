@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .operators.assets import AssetArtifact as AssetArtifact
     from .operators.gate import MlxGate as MlxGate
     from .operators.kubernetes_resource import MlxKubernetesResourceOperator as MlxKubernetesResourceOperator
+    from .operators.sagemaker_pipeline import MlxSageMakerPipelineOperator as MlxSageMakerPipelineOperator
     from .operators.step import MlxStepOperator as MlxStepOperator
     from .runtime.outputs import Metrics as Metrics
     from .runtime.outputs import Model as Model
@@ -39,6 +40,7 @@ _WHERE = {
     "MlxGate": "operators.gate",
     "MlxKubernetesResourceOperator": "operators.kubernetes_resource",
     "MlxKubernetesSensor": "sensors.kubernetes_job",
+    "MlxSageMakerPipelineOperator": "operators.sagemaker_pipeline",
     "MlxStepOperator": "operators.step",
     "Model": "runtime.outputs",
     "Output": "runtime.outputs",
@@ -50,8 +52,8 @@ _WHERE = {
 
 __all__ = [
     "Artifact", "AssetArtifact", "Dataset", "Html", "Markdown", "Metrics", "MlxGate", "MlxKubernetesResourceOperator",
-    "MlxKubernetesSensor", "MlxStepOperator", "Model", "Output", "Resources", "Table", "__version__",
-    "mlx_stack_param", "mlx_task",
+    "MlxKubernetesSensor", "MlxSageMakerPipelineOperator", "MlxStepOperator", "Model", "Output", "Resources", "Table",
+    "__version__", "mlx_stack_param", "mlx_task",
 ]  # fmt: skip
 
 

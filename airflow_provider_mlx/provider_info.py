@@ -26,6 +26,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_provider_mlx.operators.step",
                     "airflow_provider_mlx.operators.kubernetes_resource",
+                    "airflow_provider_mlx.operators.sagemaker_pipeline",
                 ],
             }
         ],

@@ -62,6 +62,7 @@ def pages() -> dict[Path, str]:
         "settings": settings,
         "operator": operator,
         "kubernetes": kubernetes,
+        "sagemaker-pipeline": sagemaker_pipeline,
         "resources": resources,
         "errors": errors,
         "codecs": codecs,
@@ -141,18 +142,30 @@ def kubernetes() -> str:
         ("operators/kubernetes_resource.py", "MlxKubernetesResourceOperator"),
         ("sensors/kubernetes_job.py", "MlxKubernetesSensor"),
     ]
-    sections = []
-    for path, name in parts:
-        node = class_of(PACKAGE / path, name)
-        doc = ast.get_docstring(node) or ""
-        fields = documented_fields(node)
-        rows = [(f"`{field}`", f"`{kind}`".replace("|", "\\|"), given, said) for field, kind, given, said in fields]
-        head = " ".join(text(part) for part in doc.partition("\n\n:param")[0].split("\n\n"))
-        sections.append(f"## {name}\n\n{head}\n\n" + table(("field", "type", "templated", "meaning"), rows))
     return (
         "\n# Manifests\n\n[The guide](../guides/kubernetes-manifests.md) has examples. Both take the fields of every "
-        "Airflow operator too (`retries`, `pool`, `inlets`, `outlets`, …).\n\n" + "\n".join(sections)
+        "Airflow operator too (`retries`, `pool`, `inlets`, `outlets`, …).\n\n"
+        + "\n".join(operator_section(path, name) for path, name in parts)
     )
+
+
+def sagemaker_pipeline() -> str:
+    """The fields of the operator for pipelines of SageMaker."""
+    return (
+        "\n# Pipelines of SageMaker\n\n[The guide](../guides/sagemaker-pipelines.md) has examples. It takes the fields "
+        "of every Airflow operator too (`retries`, `pool`, `inlets`, `outlets`, …).\n\n"
+        + operator_section("operators/sagemaker_pipeline.py", "MlxSageMakerPipelineOperator")
+    )
+
+
+def operator_section(path: str, name: str) -> str:
+    """What an operator is, and a row for each of its fields."""
+    node = class_of(PACKAGE / path, name)
+    doc = ast.get_docstring(node) or ""
+    fields = documented_fields(node)
+    rows = [(f"`{field}`", f"`{kind}`".replace("|", "\\|"), given, said) for field, kind, given, said in fields]
+    head = " ".join(text(part) for part in doc.partition("\n\n:param")[0].split("\n\n"))
+    return f"## {name}\n\n{head}\n\n" + table(("field", "type", "templated", "meaning"), rows)
 
 
 def documented_fields(node: ast.ClassDef) -> list[tuple[str, str, str, str]]:

@@ -53,10 +53,11 @@ def sagemaker_iam() -> str:
             _table(_union(iam.job_permissions, (_PLAIN, _FULL))),
             "### By pattern, and bound to the attempt\n\n"
             "Without `submit_role_arn` the names of objects decide: a job may write where *any* attempt writes. Where "
-            "all targets are of `kind: training` it cannot overwrite what is there, but it can write where another "
-            "attempt has not yet. With `submit_role_arn` the session's tags decide, and a job writes in the folder of "
-            "its own attempt alone, and in its own task instance's checkpoints. Processing jobs have no session "
-            "tags.\n",
+            "all targets are of `kind: training` it cannot overwrite the results that are there, but it can write "
+            "where another attempt has not yet, overwrite what SageMaker has uploaded for another job (`sagemaker/`), "
+            "and delete checkpoints of any task instance. With `submit_role_arn` the session's tags decide, and a job "
+            "writes in the folder of its own attempt alone, and in its own task instance's checkpoints. Processing "
+            "jobs have no session tags. [Security](../security.md#what-does-not-hold) has what neither prevents.\n",
             table(
                 ("", "by pattern", "bound"),
                 [

@@ -13,7 +13,14 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-OURS = ("MlxDecoratedOperator", "MlxStepOperator", "MlxStep", "@task.mlx", "MlxKubernetesResource")
+OURS = (
+    "MlxDecoratedOperator",
+    "MlxStepOperator",
+    "MlxStep",
+    "@task.mlx",
+    "MlxKubernetesResource",
+    "MlxSageMakerPipeline",
+)
 
 
 @dataclass(frozen=True)

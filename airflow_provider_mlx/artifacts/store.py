@@ -197,7 +197,7 @@ class ObjectStore:
 
         store, path = self._open(uri)
         scheme, authority, _ = split_uri(uri)
-        with _answers(uri):
+        with _answers(uri), _names_are_readable(uri):
             for batch in obstore.list(store, path):
                 for meta in batch:
                     version = str(meta.get("version") or meta.get("e_tag") or "").strip('"')
@@ -327,6 +327,24 @@ def _answers(uri: str) -> Iterator[None]:
         ) from None
     except (exceptions.BaseError, NoAnswer, OSError, TimeoutError) as error:
         raise BackendUnavailable(f"the artifact store gave no answer for {uri}: {first_line(error)}") from None
+
+
+@contextmanager
+def _names_are_readable(uri: str) -> Iterator[None]:
+    """
+    While a folder is listed: a key with an empty or relative segment has no path, and no waiting gives it one.
+
+    :raises ArtifactError: somebody has written such an object.
+    """
+    from obstore import exceptions
+
+    try:
+        yield
+    except exceptions.InvalidPathError as error:
+        raise ArtifactError(
+            f"below {uri} there is an object whose name is no path: {first_line(error)}",
+            remedy="nothing of ours writes such names: look at who did, and remove it with the store's own tools",
+        ) from None
 
 
 @contextmanager

@@ -19,7 +19,7 @@ class StepDefinition:
     :param source: the slice of a DAG file's function.
     :param files: further files of the user's, by their path on the job's ``sys.path``.
     :param command: a container's command.
-    :param manifest: an object of a cluster, brought whole.
+    :param manifest: an object of a cluster, brought whole; or what is asked of a pipeline that is there already.
     :param arguments: in wire form.
     :param requirements: what must be installed besides the image's packages.
     :param replace: protected packages that the requirements may replace.

@@ -104,9 +104,11 @@ def path_segment(text: str) -> str:
     """
     One folder's name that every object store and file system takes, different for different texts.
 
-    Plain short names stay as they are; anything else becomes a readable part and a digest.
+    Plain short names stay as they are; anything else becomes a readable part and a digest. So do the names of folders
+    of ours: in the policies of some clouds a wild card spans whole paths (``runs/*/checkpoints/*``).
     """
-    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text) or text == "-1":
+    plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text) or text == "-1"
+    if plain and not re.fullmatch(r"checkpoints|attempt-.*", text):
         return text
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[: _SEGMENT_LIMIT - 18].strip("_.-")
     # "@" never stands in a name that is kept as it is, so the two kinds cannot meet

@@ -31,7 +31,7 @@ class JobSpec:
     :param context: the attempt's ``context.json``; ``None`` for a container command.
     :param inputs: the artifacts that the arguments refer to, for backends that bring them to the job.
     :param command: the container's command; ``None`` for Python steps.
-    :param manifest: an object of a cluster, brought whole, for the backend that takes such.
+    :param manifest: an object of a cluster, brought whole, or what is asked of a pipeline, for the backend of either.
     :param image: the container image; ``None`` leaves the choice to the target.
     :param python: the interpreter in the image; ``None`` leaves the choice to the backend.
     :param resources: what the step asks for, over the target's defaults.

@@ -1,7 +1,8 @@
 """
 An AWS endpoint whose SageMaker jobs really run, as processes of this host.
 
-SageMaker's jobs and CloudWatch Logs are this package's own; S3, STS, IAM and everything else are moto's, in this process.
+SageMaker's jobs, CloudWatch Logs and STS's AssumeRole are this package's own; S3, IAM and everything else are moto's, in
+this process.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 import boto3
 from botocore.config import Config
@@ -31,13 +32,21 @@ from .images import bare_environment
 from .jobs import Command, Job
 from .logs import LogStore
 from .logs_api import LogsApi
-from .roles import Roles
+from .roles import Principal, Roles
 from .sagemaker_api import SageMakerApi
+from .secret_arns import secret_arn
 from .server import Front
 from .site import Site
 
 STOP_GRACE_SECONDS: Final = 120.0
 """API_StopTrainingJob: SIGTERM "delays job termination for 120 seconds"."""
+
+
+class RolePolicies(TypedDict):
+    """Documents of one role."""
+
+    policy: Mapping[str, Any]
+    trust: NotRequired[Mapping[str, Any]]
 
 
 class Endpoint:
@@ -105,7 +114,8 @@ class Endpoint:
             moto=DomainDispatcherApplication(create_backend_app), roles=self.roles, calls=self.calls,
             faults=self.faults, problems=self.problems, control=Control(self),
             needs_of=partial(
-                needs_of, region=self.region, account=self.account, tags_of=self._sagemaker.tags_of
+                needs_of, region=self.region, account=self.account, tags_of=self._sagemaker.tags_of,
+                secret_arn_of=partial(secret_arn, self.account, self.region),
             ),
         )  # fmt: skip
         self._server = make_server("127.0.0.1", self._port, front, threaded=True, request_handler=MotoRequestHandler)
@@ -138,13 +148,16 @@ class Endpoint:
 
     # --- clients -----------------------------------------------------------------------------------------------------
 
-    def client(self, service: str, *, role_arn: str | None = None, **config: Any) -> Any:
+    def client(
+        self, service: str, *, role_arn: str | None = None, keys: tuple[str, str] | None = None, **config: Any
+    ) -> Any:
         """
         A boto3 client, which tries once.
 
         :param role_arn: who calls, with that role's policy; None is an administrator.
+        :param keys: of a session that there is, instead.
         """
-        keys = self._keys(role_arn)
+        keys = keys or self._keys(role_arn)
         return boto3.client(
             service, endpoint_url=self.url, region_name=self.region, aws_access_key_id=keys[0],
             aws_secret_access_key=keys[1], config=Config(**{"retries": {"total_max_attempts": 1}, **config}),
@@ -165,7 +178,9 @@ class Endpoint:
     def _keys(self, role_arn: str | None) -> tuple[str, str]:
         if role_arn is None:
             return "AKIAADMINISTRATOR00", "administrator"
-        made = self.roles.session(role_arn, "administrator")  # faults and the record of calls take it for one
+        made = self.roles.session(
+            Principal(role_arn, session="tests"), "administrator"
+        )  # faults and the record of calls take it for one
         return made.access_key, made.secret_key
 
     # --- what tests decide -------------------------------------------------------------------------------------------
@@ -173,6 +188,17 @@ class Endpoint:
     def put_role_policy(self, role_arn: str, policy: dict[str, Any]) -> None:
         """Say all that jobs under a role may do; the role may be passed from then on."""
         self.roles.put_policy(role_arn, policy)
+
+    def put_roles(self, roles: Mapping[str, RolePolicies]) -> None:
+        """
+        Say of several roles at once what they may do and who may assume them.
+
+        :param roles: by ARN; a trust policy that is left out is none.
+        """
+        for arn, given in roles.items():
+            self.roles.put_policy(arn, given["policy"])
+            if "trust" in given:
+                self.roles.put_trust(arn, given["trust"])
 
     def next_outcome(self, job_name_prefix: str, word: str, times: int = 1) -> None:
         """Let the next jobs fail when they have their instances: ``CapacityError``, ``InternalServerError``, or a whole reason."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
+from .roles import Principal
+
 FINISHED: Final = ("Completed", "Failed", "Stopped")
 REASON_LENGTH: Final = 1024
 """FailureReason and ExitMessage: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html"""
@@ -57,7 +59,8 @@ class Job:
     def __init__(self, request: Mapping[str, Any], arn: str) -> None:
         self.request, self.arn = request, arn
         self.name: str = request[f"{self.prefix}JobName"]
-        self.role_arn: str = request["RoleArn"]
+        self.principal = Principal(request["RoleArn"])
+        """As whom it runs; with session tags where they were chained to it."""
         self.tags: dict[str, str] = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)

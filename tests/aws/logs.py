@@ -90,6 +90,12 @@ class LogStore:
             self._streams(group)
             del self._groups[group], self._created[group]
 
+    def delete_stream(self, group: str, stream: str) -> None:
+        """Forget a stream with its events."""
+        with self._lock:
+            self._stream(group, stream)
+            del self._groups[group][stream]
+
     def put(self, group: str, stream: str, events: Iterable[tuple[int, str]]) -> None:
         """Add events (milliseconds, message) to a stream."""
         with self._lock:

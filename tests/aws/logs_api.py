@@ -26,6 +26,7 @@ class LogsApi:
             "CreateLogGroup": self._create_group,
             "CreateLogStream": self._create_stream,
             "DeleteLogGroup": self._delete_group,
+            "DeleteLogStream": self._delete_stream,
             "DescribeLogGroups": self._describe_groups,
             "DescribeLogStreams": self._describe_streams,
             "FilterLogEvents": self._filter,
@@ -43,6 +44,10 @@ class LogsApi:
 
     def _delete_group(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         self._store.delete_group(asked["logGroupName"])
+        return {}
+
+    def _delete_stream(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        self._store.delete_stream(asked["logGroupName"], asked["logStreamName"])
         return {}
 
     def _put(self, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Member:
         self.mirrors: list[Mirror] = []
         """Folders that are uploaded while the container runs."""
         self.container: Container | None = None
-        self._stream = ""
+        self._stream, self._may_log = "", False
 
     # --- what differs ------------------------------------------------------------------------------------------------
 
@@ -114,12 +114,13 @@ class Member:
     @property
     def objects(self) -> RoleObjects:
         """S3 under the job's role."""
-        return self.place.site.objects(self.job.role_arn)
+        return self.place.site.objects(self.job.principal)
 
     def start(self) -> None:
         """Start its container."""
         place, site = self.place, self.place.site
         self._stream = f"{self.job.name}/{place.host.name}-{int(time.time())}"
+        self._may_log = site.may_log(self.job.principal, self.job.log_group, self._stream)
         python = interpreter(self.image, site.python)
         install(python, place.folder / "opt" / "bin")
         if not python.startswith("/tmp/"):  # an interpreter below /tmp would be hidden by a private one
@@ -160,7 +161,8 @@ class Member:
         file.write_text(json.dumps(value))
 
     def _log(self, lines: list[tuple[int, str]]) -> None:
-        self.place.site.logs.emit(self.job.log_group, self._stream, lines)
+        if self._may_log:
+            self.place.site.logs.emit(self.job.log_group, self._stream, lines)
         for _, line in lines:
             self.read_line(line)
 

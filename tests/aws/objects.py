@@ -9,8 +9,8 @@ from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
 
 from .errors import AwsError
-from .roles import Roles
-from .s3_requests import list_need, object_need
+from .roles import Principal, Roles
+from .s3_requests import list_need, object_need, put_need
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -21,23 +21,23 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 class RoleObjects:
     """
-    Objects as a role may reach them; moto's are in this process, and are taken from there.
+    Objects as somebody may reach them; moto's are in this process, and are taken from there.
 
     :raises AwsError: of every method: ``AccessDenied``, ``NoSuchBucket``, ``NoSuchKey``.
     """
 
-    def __init__(self, account: str, roles: Roles, role_arn: str) -> None:
+    def __init__(self, account: str, roles: Roles, principal: Principal) -> None:
         self._backend: Any = s3_backends[account]["aws"]
-        self._roles, self._role = roles, role_arn
+        self._roles, self._principal = roles, principal
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
         """All keys with a prefix, in S3's order: by their UTF-8 bytes."""
-        self._roles.check(self._role, list_need(bucket, prefix))
+        self._roles.check(self._principal, list_need(bucket, prefix))
         return sorted((key for key in list(self._bucket(bucket).keys) if key.startswith(prefix)), key=str.encode)
 
     def read(self, bucket: str, key: str) -> bytes:
         """An object whole."""
-        self._roles.check(self._role, object_need("s3:GetObject", bucket, key))
+        self._roles.check(self._principal, object_need("s3:GetObject", bucket, key))
         found = self._bucket(bucket).keys.get(key)
         if found is None:
             raise AwsError("NoSuchKey", f"The specified key does not exist: {key}", 404)
@@ -46,7 +46,7 @@ class RoleObjects:
 
     def write(self, bucket: str, key: str, data: bytes) -> None:
         """Put an object there, over what is there: SageMaker's uploads have no condition."""
-        self._roles.check(self._role, object_need("s3:PutObject", bucket, key))
+        self._roles.check(self._principal, put_need(bucket, key))
         self._bucket(bucket)
         self._backend.put_object(bucket, key, data)
 

@@ -19,6 +19,7 @@ from .jobs import utcnow
 from .objects import RoleObjects
 from .pipeline_definition import parse_definition
 from .pipeline_execution import Execution, JobMaker
+from .roles import Principal
 from .site import Site
 
 _REFUSED = (
@@ -119,7 +120,7 @@ class PipelinesApi:
         place = asked.get("PipelineDefinitionS3Location")
         if place is None:
             raise validation("PipelineDefinition or PipelineDefinitionS3Location is required")
-        objects: RoleObjects = self._site.objects(asked["RoleArn"])
+        objects: RoleObjects = self._site.objects(Principal(asked["RoleArn"]))
         return objects.read(place["Bucket"], place["ObjectKey"]).decode()
 
     # --- executions --------------------------------------------------------------------------------------------------

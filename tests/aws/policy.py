@@ -7,19 +7,20 @@ Allow is needed. What a policy says and this module cannot judge is refused when
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from .conditions import check_conditions, hold
 from .errors import Unsupported
+from .patterns import Context, Filled, check_variables, filled
 
 Verdict = Literal["allowed", "denied", "not allowed"]
 
-_STATEMENT: Final = {"Sid", "Effect", "Action", "Resource", "Condition"}
-_OPERATORS: Final = {"StringEquals", "StringNotEquals", "StringLike", "StringNotLike", "Bool", "ArnLike", "ArnEquals"}
-_VARIABLE: Final = re.compile(r"\$\{([^}]+)\}")
+_STATEMENT: Final = frozenset({"Sid", "Effect", "Action", "Resource", "Condition"})
+_TRUST: Final = frozenset({"Sid", "Effect", "Principal", "Action", "Condition"})
+_ACCOUNT: Final = re.compile(r"(?:arn:aws:iam::)?(\d{12})(?::root)?")
 
 
 @dataclass(frozen=True)
@@ -27,112 +28,119 @@ class Need:
     """
     One permission that a request needs.
 
-    :param context: condition keys that the request brings, for instance ``s3:prefix``.
+    :param context: condition keys that the request brings, for instance ``s3:prefix``; a key with several values, as
+        ``aws:TagKeys``, has a tuple.
     """
 
     action: str
     resource: str
-    context: Mapping[str, str]
+    context: Context
 
 
 def checked_policy(policy: Mapping[str, Any]) -> Mapping[str, Any]:
     """
-    Return a policy that this module can judge.
+    Return an identity-based policy that this module can judge.
 
-    :raises Unsupported: it has an element or an operator that is not known here.
+    :raises Unsupported: it has an element, an operator or a variable that is not known here.
     """
     for statement in _listed(policy["Statement"]):
-        unknown = set(statement) - _STATEMENT
-        if unknown:
-            raise Unsupported(f"policy elements that the endpoint cannot judge: {', '.join(sorted(unknown))}")
-        for operator in statement.get("Condition", {}):
-            if operator.removesuffix("IfExists") not in _OPERATORS:
-                raise Unsupported(f"a condition operator that the endpoint cannot judge: {operator}")
+        _check_elements(statement, _STATEMENT)
+        check_variables(_listed(statement["Resource"]))
+    return policy
+
+
+def checked_trust(policy: Mapping[str, Any]) -> Mapping[str, Any]:
+    """
+    Return a role's trust policy that this module can judge.
+
+    :raises Unsupported: as for other policies; or a principal is neither a service, an account, nor a role.
+    """
+    for statement in _listed(policy["Statement"]):
+        _check_elements(statement, _TRUST)
+        for kind, values in _principals(statement["Principal"]):
+            for value in values:
+                known = kind == "Service" or _ACCOUNT.fullmatch(value) or re.match(r"arn:aws:iam::\d{12}:role/", value)
+                if kind not in ("Service", "AWS") or not known:
+                    raise Unsupported(f"a principal that the endpoint cannot judge: {kind} {value}")
     return policy
 
 
 def verdict(policies: Iterable[Mapping[str, Any]], need: Need) -> Verdict:
     """Judge one need by all policies of a principal."""
-    effects = {
+    return _summed(
         statement["Effect"]
         for policy in policies
         for statement in _listed(policy["Statement"])
-        if _applies(statement, need)
-    }
-    if "Deny" in effects:
-        return "denied"
-    return "allowed" if "Allow" in effects else "not allowed"
-
-
-def _applies(statement: Mapping[str, Any], need: Need) -> bool:
-    actions = any(_like(pattern.lower(), need.action.lower()) for pattern in _listed(statement["Action"]))
-    return (
-        actions
-        and any(_resource_like(pattern, need) for pattern in _listed(statement["Resource"]))
-        and all(
-            _holds(operator, key, _listed(values), need)
-            for operator, block in statement.get("Condition", {}).items()
-            for key, values in block.items()
-        )
+        if _applies(statement, need) and _is_of_resource(statement, need)
     )
 
 
-def _resource_like(pattern: str, need: Need) -> bool:
-    filled = _filled(pattern, need.context)
-    return filled is not None and _like(filled, need.resource)
-
-
-def _holds(operator: str, key: str, wanted: Sequence[Any], need: Need) -> bool:
+@dataclass(frozen=True)
+class Trusted:
     """
-    Does one condition hold?
+    What a role's trust policy says of who wants to assume it.
 
-    A key that the request does not bring makes a condition false, unless the operator is negated or ends in
-    ``IfExists``: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+    :param by_name: the verdict on the very principal.
+    :param by_account: the verdict on its account, which then leaves it to the principal's own policies.
     """
-    optional, plain = operator.endswith("IfExists"), operator.removesuffix("IfExists")
-    negated = "Not" in plain
-    present = {name.lower(): value for name, value in need.context.items()}.get(key.lower())
-    if present is None:
-        return optional or negated
-    values = [filled for value in wanted if (filled := _filled(_text(value), need.context)) is not None]
-    if plain in ("StringLike", "StringNotLike", "ArnLike", "ArnEquals"):
-        found = any(_like(value, present) for value in values)
-    else:
-        found = present in values
-    return found != negated
+
+    by_name: Verdict
+    by_account: Verdict
 
 
-def _filled(text: str, context: Mapping[str, str]) -> str | None:
+def trusted(policy: Mapping[str, Any], need: Need, *, service: str = "", role_arn: str = "") -> Trusted:
     """
-    Put a request's values in the place of policy variables; None where it has no such value, since then the statement
-    matches nothing (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html).
+    Judge who wants to assume a role, by the role's trust policy.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html: an account as principal
+    "delegates authority to the account".
     """
-    known = {name.lower(): value for name, value in context.items()}
-    out = text
-    for name in _VARIABLE.findall(text):
-        if name in ("*", "?", "$"):
-            value: str | None = {"*": "\x00", "?": "\x01", "$": "$"}[name]
-        else:
-            value = known.get(name.lower())
-        if value is None:
-            return None
-        out = out.replace(f"${{{name}}}", value)
-    return out
+    account = role_arn.split(":")[4] if role_arn else ""
+    effects: dict[bool, list[str]] = {True: [], False: []}
+    for statement in _listed(policy["Statement"]):
+        if not _applies(statement, need):
+            continue
+        for kind, values in _principals(statement["Principal"]):
+            by_name = (kind == "Service" and service in values) or (kind == "AWS" and role_arn in values)
+            accounts = [found[1] for value in values if kind == "AWS" and (found := _ACCOUNT.fullmatch(value))]
+            if by_name or (account and account in accounts):
+                effects[by_name].append(statement["Effect"])
+    return Trusted(_summed(effects[True]), _summed(effects[False]))
 
 
-def _like(pattern: str, value: str) -> bool:
-    return _as_expression(pattern).fullmatch(value) is not None
+def _check_elements(statement: Mapping[str, Any], known: Collection[str]) -> None:
+    unknown = set(statement) - set(known)
+    missing = set(known) - {"Sid", "Condition"} - set(statement)
+    if unknown or missing:
+        raise Unsupported(f"policy elements that the endpoint cannot judge: {', '.join(sorted(unknown or missing))}")
+    if statement["Effect"] not in ("Allow", "Deny"):
+        raise Unsupported(f"an effect that is none: {statement['Effect']}")
+    check_conditions(statement.get("Condition", {}))
 
 
-@functools.lru_cache(4096)
-def _as_expression(pattern: str) -> re.Pattern[str]:
-    words = {"*": ".*", "?": ".", "\x00": re.escape("*"), "\x01": re.escape("?")}
-    return re.compile("".join(words.get(letter) or re.escape(letter) for letter in pattern), re.DOTALL)
+def _principals(given: Any) -> list[tuple[str, list[str]]]:
+    if not isinstance(given, Mapping):
+        return [("*", _listed(given))]
+    return [(kind, _listed(values)) for kind, values in given.items()]
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _summed(effects: Iterable[str]) -> Verdict:
+    found = set(effects)
+    if "Deny" in found:
+        return "denied"
+    return "allowed" if "Allow" in found else "not allowed"
+
+
+def _applies(statement: Mapping[str, Any], need: Need) -> bool:
+    action = need.action.lower()
+    actions = (Filled.plain(pattern.lower()) for pattern in _listed(statement["Action"]))
+    return any(pattern.is_like(action) for pattern in actions) and hold(statement.get("Condition", {}), need.context)
+
+
+def _is_of_resource(statement: Mapping[str, Any], need: Need) -> bool:
+    patterns = (filled(pattern, need.context) for pattern in _listed(statement["Resource"]))
+    return any(pattern is not None and pattern.is_like(need.resource) for pattern in patterns)
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -103,7 +103,7 @@ def job_configuration(job: ProcessingJob) -> dict[str, Any]:
     unset = {"S3DataDistributionType": "FullyReplicated", "S3InputMode": "File", "S3CompressionType": "None"}
     inputs = [{**given, "S3Input": {**unset, **given["S3Input"]}} for given in request.get("ProcessingInputs", [])]
     return {
-        "ProcessingJobArn": job.arn, "ProcessingJobName": job.name, "RoleArn": job.role_arn,
+        "ProcessingJobArn": job.arn, "ProcessingJobName": job.name, "RoleArn": job.principal.role_arn,
         "AppSpecification": {"ContainerEntrypoint": None, "ContainerArguments": None, **request["AppSpecification"]},
         "Environment": request.get("Environment", {}), "ProcessingInputs": inputs,
         "ProcessingOutputConfig": {"KmsKeyId": None, "Outputs": [], **outputs},

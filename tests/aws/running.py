@@ -79,7 +79,8 @@ class JobRun:
                 member.prepare()
                 self._check_stopped()
             job.show(None, "Training", "Downloading the training image")
-            if is_missing(members[0].image):
+            image = members[0].image
+            if is_missing(image) or not self._site.may_pull(job.principal, image):
                 raise TransferFailed(CANNOT_PULL)
             job.show(None, "Training")
             return self._conclude(self._follow(members), members)
@@ -156,7 +157,7 @@ class JobRun:
         training = isinstance(job, TrainingJob)
         resources = job.request["ResourceConfig"] if training else job.request["ProcessingResources"]["ClusterConfig"]
         hosts = site.new_hosts(resources.get("InstanceCount", 1))
-        credentials = site.roles.session(job.role_arn, job.name)
+        credentials = site.roles.session(job.principal, job.name)
         kind: type[Member] = TrainingMember if training else ProcessingMember
         members = []
         for index, host in enumerate(hosts):

@@ -44,6 +44,8 @@ _ON_OBJECTS: Final = {
     ("DELETE", ""): ("DeleteObject", "s3:DeleteObject"),
 }
 
+_PARTS: Final = ("CreateMultipartUpload", "UploadPart", "UploadPartCopy")
+
 
 @dataclass(frozen=True)
 class S3Request:
@@ -62,9 +64,22 @@ class S3Request:
         return {name: value for name, value in (("Bucket", self.bucket), ("Key", self.key)) if value}
 
 
-def object_need(action: str, bucket: str, key: str) -> Need:
+def object_need(action: str, bucket: str, key: str, context: Mapping[str, str] | None = None) -> Need:
     """A permission on an object."""
-    return Need(action, f"arn:aws:s3:::{bucket}/{key}", {})
+    return Need(action, f"arn:aws:s3:::{bucket}/{key}", context or {})
+
+
+def put_need(bucket: str, key: str, headers: Mapping[str, str] | None = None, operation: str = "PutObject") -> Need:
+    """
+    The permission to write, with the keys by which a policy can ask for conditional writes.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html: the requests that only prepare
+    an object are no creation of one, since they take no condition.
+    """
+    given = {name: value for name in ("if-none-match", "if-match") if (value := (headers or {}).get(name)) is not None}
+    creates = "false" if operation in _PARTS else "true"
+    context = {"s3:ObjectCreationOperation": creates, **{f"s3:{name}": value for name, value in given.items()}}
+    return object_need("s3:PutObject", bucket, key, context)
 
 
 def list_need(bucket: str, prefix: str | None) -> Need:
@@ -89,9 +104,12 @@ def read_s3_request(method: str, path: str, query: str, headers: Mapping[str, st
     operation, action = _ON_OBJECTS.get((method, word), (f"{method} {word}", ""))
     if not action:
         return S3Request(operation, bucket, key, ())
-    needs = [object_need(action, bucket, key)]
-    if source := headers.get("x-amz-copy-source"):
+    source = headers.get("x-amz-copy-source")
+    if source:
         operation = "UploadPartCopy" if word == "partNumber" else "CopyObject"
+    is_put = action == "s3:PutObject"
+    needs = [put_need(bucket, key, headers, operation) if is_put else object_need(action, bucket, key)]
+    if source:
         from_bucket, _, from_key = unquote(source.partition("?")[0]).lstrip("/").partition("/")
         needs.append(object_need("s3:GetObject", from_bucket, from_key))
     if method in ("PUT", "POST") and headers.get("x-amz-tagging"):

@@ -12,6 +12,7 @@ from .listing import list_jobs
 from .objects import split_uri
 from .pipelines import PipelinesApi
 from .processing import ProcessingJob, check_processing_request
+from .roles import Principal
 from .running import JobRun
 from .service_model import check_request
 from .site import Site
@@ -99,39 +100,53 @@ class SageMakerApi:
 
     # --- jobs --------------------------------------------------------------------------------------------------------
 
-    def _create(self, kind: type[Job], asked: Mapping[str, Any]) -> dict[str, Any]:
+    def create_training_job(self, asked: Mapping[str, Any], session_tags: Mapping[str, str]) -> dict[str, Any]:
+        """
+        Of a caller whose session has tags: with EnableSessionTagChaining SageMaker will "extract session tags from a
+        training job creation role and reuse these tags when assuming the training job execution role"
+        (API_SessionChainingConfig); without, the job has none of them.
+        """
+        chains = (asked.get("SessionChainingConfig") or {}).get("EnableSessionTagChaining", False)
+        return self._create(TrainingJob, asked, session_tags if chains else {})
+
+    def _create(
+        self, kind: type[Job], asked: Mapping[str, Any], session_tags: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         name = asked[f"{kind.prefix}JobName"]
         arn = f"arn:aws:sagemaker:{self._site.region}:{self._site.account}:{kind.kind}/{name}"
-        self._check(kind, asked)
+        principal = Principal(asked["RoleArn"], dict(session_tags or {}))
+        self._check(kind, asked, principal)
         with self._lock:
             if name in self._jobs[kind]:
                 raise AwsError("ResourceInUse", _TAKEN[kind].format(arn=arn))
             job = kind(asked, arn)
+            job.principal = principal
             self._jobs[kind][name] = self._by_arn[arn] = job
         warm = isinstance(job, TrainingJob) and self._is_warm(job)
         if self._execute:
             self._pool.submit(JobRun(job, self._site, warm=warm).run)
         return {f"{kind.prefix}JobArn": arn}
 
-    def _check(self, kind: type[Job], asked: Mapping[str, Any]) -> None:
+    def _check(self, kind: type[Job], asked: Mapping[str, Any], principal: Principal) -> None:
         _check_tags(asked.get("Tags", []))
         if kind is ProcessingJob:
             check_processing_request(asked)
         else:
             check_training_request(asked)
-        self._site.roles.check_passable(asked["RoleArn"])
+        self._site.roles.check_passable(principal.role_arn, principal.tags)
         if kind is TrainingJob and self._checks_inputs:
             for channel in asked.get("InputDataConfig", []):
-                self._check_objects(channel["DataSource"]["S3DataSource"]["S3Uri"], asked["RoleArn"])
+                self._check_objects(channel["DataSource"]["S3DataSource"]["S3Uri"], principal)
 
-    def _check_objects(self, uri: str, role: str) -> None:
+    def _check_objects(self, uri: str, principal: Principal) -> None:
         bucket, prefix = split_uri(uri)
         try:
-            there = bool(self._site.objects(role).keys(bucket, prefix))
+            there = bool(self._site.objects(principal).keys(bucket, prefix))
         except AwsError:
             there = False
         if not there:
-            raise validation(NO_OBJECTS.format(uri=uri, region=self._site.region, role=role, bucket=bucket))
+            told = {"region": self._site.region, "role": principal.role_arn, "bucket": bucket}
+            raise validation(NO_OBJECTS.format(uri=uri, **told))
 
     def _found(self, kind: type[Job], asked: Mapping[str, Any]) -> Job:
         name = asked[f"{kind.prefix}JobName"]

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -26,9 +27,10 @@ from .faults import Fault, Faults
 from .logs_api import LogsApi
 from .policy import Need
 from .roles import Credentials, Roles
-from .s3_requests import S3Request, list_need, read_s3_request
+from .s3_requests import S3Request, list_need, object_need, read_s3_request
 from .sagemaker_api import SageMakerApi
 from .service_model import check_request, problems_of_answer, to_wire
+from .sts import assume_role, query_params
 from .wire import error_body
 
 Environ = dict[str, Any]
@@ -91,7 +93,7 @@ class Front:
             s3 = _s3_request(environ)
             operation, params = s3.operation, s3.params
         else:
-            operation = _query_action(environ)
+            operation, params = _query(environ)
         return Request(Call(time.time(), service, operation, params, principal), signer, params, s3)
 
     # --- answering ---------------------------------------------------------------------------------------------------
@@ -102,12 +104,14 @@ class Front:
             self._judge(request)
             if call.service in _ANSWERED_HERE:
                 check_request(call.service, call.operation, request.params)
-                handler = self._operations[call.service].get(call.operation)
+                handler = self._handler(request)
                 arn = request.params.get("ResourceArn")
                 if handler is not None and (arn is None or self._sagemaker.owns(arn)):
                     return self._answer_here(call, handler(request.params), start_response)
                 if call.service == "logs":
                     raise Unsupported(f"logs:{call.operation}")
+            if (call.service, call.operation) == ("sts", "AssumeRole"):
+                return _xml(assume_role(self._roles, request.signer, request.params), start_response)
         except AwsError as refused:
             return _error(call, refused, environ, start_response)
         except Unsupported as beyond:
@@ -121,6 +125,12 @@ class Front:
             return self._ask_s3(request, environ, start_response)
         answer: Iterable[bytes] = self._moto(environ, start_response)
         return answer
+
+    def _handler(self, request: Request) -> Callable[[Mapping[str, Any]], dict[str, Any]] | None:
+        if request.call.operation == "CreateTrainingJob":
+            tags = request.signer.principal.tags if request.signer else {}
+            return partial(self._sagemaker.create_training_job, session_tags=tags)
+        return self._operations[request.call.service].get(request.call.operation)
 
     def _answer_here(self, call: Call, answer: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         wire = to_wire(answer)
@@ -136,7 +146,9 @@ class Front:
     def _ask_s3(self, request: Request, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         assert request.s3 is not None
         denied = self._denied_deletes(request)
-        if denied:
+        if denied and request.signer is not None:
+            for key in denied:
+                self._roles.refused(request.signer.principal, object_need("s3:DeleteObject", request.s3.bucket, key))
             without(environ, request.s3.keys, denied)
         said: list[Any] = []
         with self._conditional.one_at_a_time(request.s3):
@@ -149,27 +161,30 @@ class Front:
         return body
 
     def _judge(self, request: Request) -> None:
-        """Refuse what the role of the job that asks does not allow."""
+        """Refuse what the role of the job that asks does not allow. (STS has more to look at, and does.)"""
         if request.signer is None:
             return
-        call, role = request.call, request.signer.role_arn
+        call, principal = request.call, request.signer.principal
         if request.s3 is not None:
             needs = request.s3.needs or (Need(f"s3:{request.s3.operation}", "*", {}),)
             if self._denied_deletes(request) and len(self._denied_deletes(request)) < len(needs):
                 return  # those that may be deleted are
             for need in needs:
-                self._roles.check(role, need)
-        elif call.operation != "GetCallerIdentity":  # "No permissions are required to perform this operation"
+                self._roles.check(principal, need)
+        elif call.operation not in (
+            "GetCallerIdentity",
+            "AssumeRole",
+        ):  # "No permissions are required to perform this operation"
             for need in self._needs_of(call.service, call.operation, request.params):
-                self._roles.check(role, need)
+                self._roles.check(principal, need)
 
     def _denied_deletes(self, request: Request) -> list[str]:
         """Of a DeleteObjects request, the keys that its job may not delete."""
         if request.signer is None or request.s3 is None or request.s3.operation != "DeleteObjects":
             return []
-        role = request.signer.role_arn
+        principal = request.signer.principal
         judged = zip(request.s3.keys, request.s3.needs, strict=True)
-        return [key for key, need in judged if not self._roles.allows(role, need)]
+        return [key for key, need in judged if not self._roles.allows(principal, need)]
 
     def _may_not_know(self, asked: S3Request, signer: Credentials | None) -> bool:
         """
@@ -180,7 +195,7 @@ class Front:
         """
         if signer is None or asked.operation not in ("GetObject", "HeadObject"):
             return False
-        return not self._roles.allows(signer.role_arn, list_need(asked.bucket, None))
+        return not self._roles.allows(signer.principal, list_need(asked.bucket, None))
 
     # --- misbehaving -------------------------------------------------------------------------------------------------
 
@@ -200,6 +215,11 @@ def _error(call: Call, refused: AwsError, environ: Environ, start_response: Star
     headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("x-amzn-ErrorType", refused.code)]
     start_response(f"{refused.status} {refused.code}", headers)
     return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+
+def _xml(body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def _hang_up(environ: Environ) -> Iterable[bytes]:
@@ -248,7 +268,9 @@ def _s3_request(environ: Environ) -> S3Request:
     return read_s3_request(environ["REQUEST_METHOD"], path, query, headers, _body(environ) if deletes else b"")
 
 
-def _query_action(environ: Environ) -> str:
+def _query(environ: Environ) -> tuple[str, Mapping[str, Any]]:
+    """Operation and members of a request of the query protocol."""
     if not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        return str(environ["REQUEST_METHOD"])
-    return parse_qs(_body(environ).decode("utf-8", "replace")).get("Action", [""])[0]
+        return str(environ["REQUEST_METHOD"]), {}
+    body = _body(environ).decode("utf-8", "replace")
+    return parse_qs(body).get("Action", [""])[0], query_params(body)

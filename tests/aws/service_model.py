@@ -21,7 +21,7 @@ from .errors import AwsError
 if TYPE_CHECKING:
     from botocore.model import OperationModel, ServiceModel, Shape
 
-_CODES: Final = {"logs": "InvalidParameterException"}
+_CODES: Final = {"logs": "InvalidParameterException", "sts": "ValidationError"}
 """Of a violated constraint; every other service of ours says ``ValidationException``."""
 _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "string": str, "integer": int, "long": int, "boolean": bool, "float": (int, float), "double": (int, float),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +14,19 @@ from typing import Final
 from .container import Host
 from .logs import LogStore
 from .objects import RoleObjects
-from .roles import Credentials, Roles
+from .policy import Need
+from .roles import Credentials, Principal, Roles
 
 _REASONS: Final = {
     # as users report them: https://github.com/DIAGNijmegen/rse-grand-challenge/issues/2631
     "CapacityError": "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type.",
     "InternalServerError": "InternalServerError: We encountered an internal error. Please try again.",
 }
+
+_PULL: Final = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
+_ECR: Final = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com/(?P<repository>[^:@]+)"
+)
 
 _addresses = itertools.count(os.getpid() * 997 % 10_000_000)
 """Begins elsewhere in each process, since the loopback interface is shared."""
@@ -81,9 +88,39 @@ class Site:
     problems: list[str]
     outcomes: Outcomes = field(default_factory=Outcomes)
 
-    def objects(self, role_arn: str) -> RoleObjects:
-        """S3 as jobs under a role reach it."""
-        return RoleObjects(self.account, self.roles, role_arn)
+    def objects(self, principal: Principal) -> RoleObjects:
+        """S3 as somebody reaches it."""
+        return RoleObjects(self.account, self.roles, principal)
+
+    def may_log(self, principal: Principal, group: str, stream: str) -> bool:
+        """
+        Whether a container's lines reach CloudWatch Logs, as whom the job runs; if not, nobody is told.
+
+        "make sure that your SageMaker AI execution role has these policies": logging-cloudwatch.html.
+        """
+        arn = f"arn:aws:logs:{self.region}:{self.account}:log-group:{group}:log-stream:"
+        return self._may(
+            principal, Need("logs:CreateLogStream", arn, {}), Need("logs:PutLogEvents", f"{arn}{stream}", {})
+        )
+
+    def may_pull(self, principal: Principal, image: str) -> bool:
+        """
+        Whether a job's role may have its image pulled.
+
+        The actions are those of sagemaker-roles.html, "CreateTrainingJob API: Execution Role Permissions". A registry
+        that is none of ECR's is not judged.
+        """
+        if not (found := _ECR.match(image)):
+            return True
+        arn = f"arn:aws:ecr:{found['region']}:{found['account']}:repository/{found['repository']}"
+        enter = Need("ecr:GetAuthorizationToken", "*", {})
+        return self._may(principal, enter, *(Need(f"ecr:{action}", arn, {}) for action in _PULL))
+
+    def _may(self, principal: Principal, *needs: Need) -> bool:
+        lacking = [need for need in needs if not self.roles.allows(principal, need)]
+        for need in lacking:
+            self.roles.refused(principal, need)
+        return not lacking
 
     def new_hosts(self, count: int) -> list[Host]:
         """Instances of one job, each with an address of its own: 127.1.0.1 to 127.254.255.254."""

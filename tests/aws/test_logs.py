@@ -112,6 +112,10 @@ def test_a_client_can_write_too(client, name):
     assert messages(client.get_log_events(logGroupName=name, logStreamName="mine", startFromHead=True)) == ["a", "b"]
     with pytest.raises(client.exceptions.ResourceAlreadyExistsException):
         client.create_log_group(logGroupName=name)
+    client.delete_log_stream(logGroupName=name, logStreamName="mine")
+    assert client.describe_log_streams(logGroupName=name)["logStreams"] == []
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.delete_log_stream(logGroupName=name, logStreamName="mine")
     client.delete_log_group(logGroupName=name)
 
 

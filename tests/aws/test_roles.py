@@ -1,8 +1,9 @@
-"""What jobs may do in S3 is what their role's policy says."""
+"""What jobs, and others in the name of a role, may do is what its policies say."""
 
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .errors import Unsupported
 from .job_requests import channel, training_request
@@ -10,6 +11,15 @@ from .policy import Need, checked_policy, verdict
 from .s3_requests import read_s3_request
 
 ROLE = "arn:aws:iam::123456789012:role/narrow"
+
+
+def refused_with(call) -> str:
+    """AWS's word for a refusal; empty for none."""
+    try:
+        call()
+    except ClientError as refused:
+        return refused.response["Error"]["Code"]
+    return ""
 
 
 def policy(*statements: dict) -> dict:
@@ -20,7 +30,13 @@ def allow(actions, resources, **more) -> dict:
     return {"Effect": "Allow", "Action": actions, "Resource": resources, **more}
 
 
+RUNS = (
+    allow(["logs:CreateLogStream", "logs:PutLogEvents"], "arn:aws:logs:*:*:log-group:/aws/sagemaker/*"),
+    allow("ecr:*", "*"),
+)
+"""What every job needs: its image and its log."""
 NARROW = policy(
+    *RUNS,
     allow(["s3:GetObject"], ["arn:aws:s3:::artifacts/scripts/*", "arn:aws:s3:::artifacts/in/*"]),
     allow("s3:ListBucket", "arn:aws:s3:::artifacts", Condition={"StringLike": {"s3:prefix": ["in/*", "scripts/*"]}}),
     allow("s3:PutObject", "arn:aws:s3:::artifacts/out/${aws:PrincipalTag/team}/*"),
@@ -115,6 +131,24 @@ def test_downloads_are_under_the_role(endpoint, narrow, name):
     endpoint.put_role_policy(ROLE, policy(*NARROW["Statement"], allow("s3:List*", "*")))
     client.create_training_job(**request)
     assert "Data download failed:AccessDenied (403)" in endpoint.wait(name)["FailureReason"]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "status", "printed"),
+    [
+        ("logs:PutLogEvents", "Completed", []),
+        ("ecr:BatchGetImage", "Failed", []),
+        ("logs:GetLogEvents", "Completed", ["x"]),
+    ],
+)
+def test_the_image_and_the_log_are_under_the_role(endpoint, train, lines, name, lacking, status, printed):
+    denial = {"Effect": "Deny", "Action": lacking, "Resource": "*"}
+    endpoint.put_role_policy(ROLE, policy(allow("*", "*"), denial))
+    endpoint.logs.emit("/aws/sagemaker/TrainingJobs", "a", [(1, "x")])
+    told = train("print('x')", RoleArn=ROLE)
+    assert (told["TrainingJobStatus"], lines(name)) == (status, printed)
+    if status == "Failed":
+        assert "Cannot pull algorithm container" in told["FailureReason"]
 
 
 def test_uploads_are_under_the_role(train, narrow):

@@ -42,7 +42,7 @@ def _likeness(job: TrainingJob) -> tuple[Any, ...]:
     """The page's list of what must be "identical" of two jobs."""
     request, resources = job.request, job.request["ResourceConfig"]
     return (
-        job.role_arn,
+        job.principal.role_arn,
         *(resources.get(name) for name in ("InstanceCount", "InstanceType", "VolumeKmsKeyId", "VolumeSizeInGB")),
         str(request.get("VpcConfig")),
         bool(request.get("EnableInterContainerTrafficEncryption")),

@@ -28,8 +28,8 @@ def triggerer_lost_twice(cases: Sequence[Case]) -> None:
         case.wait_final()
     for case in cases:
         check_log(case)
-        if repeats_without_marker(case.lab.airflow.logs(case.dag_id, case.run_id)):
-            case.blame("the task's log repeats lines without saying so")
+        if place := repeated_without_marker(case.lab.airflow.logs(case.dag_id, case.run_id)):
+            case.blame(f"the task's log repeats lines without saying so: {place}")
 
 
 def task_lost(case: Case) -> None:
@@ -68,15 +68,15 @@ def numbered(text: str) -> list[str]:
     return [line[line.index("line ") :][:11] for line in text.splitlines() if "line 0" in line]
 
 
-def repeats_without_marker(text: str) -> bool:
-    """Whether a numbered line comes after a higher one with no marker between the two."""
-    highest = ""
-    for line in text.splitlines():
+def repeated_without_marker(text: str) -> str:
+    """Where a numbered line comes after a higher one with no marker between the two: the lines about it, or nothing."""
+    highest, lines = "", text.splitlines()
+    for at, line in enumerate(lines):
         if GOES_ON in line:
             highest = ""
         elif "line 0" in line:
             number = line[line.index("line ") :][:11]
             if number <= highest:
-                return True
+                return " | ".join(lines[max(0, at - 4) : at + 3])
             highest = number
-    return False
+    return ""

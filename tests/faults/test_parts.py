@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.gate import Gate
 from tests.faults.points import HELD_AT, Point, Points
-from tests.faults.printed import GOES_ON, numbered, repeats_without_marker
+from tests.faults.printed import GOES_ON, numbered, repeated_without_marker
 from tests.faults.records import Job, most_at_once
 from tests.faults.rows import ROWS
 from tests.faults.subjects import SUBJECTS
@@ -103,9 +103,9 @@ def test_repeated_lines_need_the_marker():
     once, again = "line 000001\nline 000002\n", "line 000002\nline 000003\n"
 
     assert numbered(once) == ["line 000001", "line 000002"]
-    assert not repeats_without_marker(once)
-    assert repeats_without_marker(once + again)
-    assert not repeats_without_marker(f"{once}mlx: {GOES_ON} from line 2\n{again}")
+    assert not repeated_without_marker(once)
+    assert repeated_without_marker(once + again)
+    assert not repeated_without_marker(f"{once}mlx: {GOES_ON} from line 2\n{again}")
 
 
 def test_every_row_is_for_somebody_and_has_a_name_of_its_own():

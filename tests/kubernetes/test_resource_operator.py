@@ -162,7 +162,9 @@ def test_a_deadline_stops_a_job_that_would_try_again(operator, execute, objects,
         execute(task)
     (stopped,) = objects(of=task.dag)
     assert stopped["spec"]["suspend"] is True
-    pods = f"/api/v1/namespaces/{namespace}/pods?labelSelector=batch.kubernetes.io/job-name={stopped['metadata']['name']}"
+    pods = (
+        f"/api/v1/namespaces/{namespace}/pods?labelSelector=batch.kubernetes.io/job-name={stopped['metadata']['name']}"
+    )
     over = ("Succeeded", "Failed")
     wait_until("nothing runs", lambda: all(pod["status"]["phase"] in over for pod in cluster.api.get(pods)["items"]))
 

@@ -155,7 +155,7 @@ def answer_error(operation: str, response: Mapping[str, Any]) -> MlxError:
     if not creates and (code in _MISSING or (code == "ValidationException" and _NOT_THERE.search(message))):
         return Missing(text)
     return JobMisconfigured(
-        f"AWS refuses {operation}: {text}", remedy="`plan` prints the whole request; see the keys of the target"
+        f"AWS refuses {operation}: {text}", remedy="correct what it names; `plan` prints the whole request"
     )
 
 
@@ -175,5 +175,6 @@ def _denied(operation: str, message: str) -> JobMisconfigured:
     return JobMisconfigured(
         f"the connection may not do {action}{on}: {message}",
         remedy=f"allow {action}{on} to the connection's role or user; "
-        f"`python -m airflow_provider_mlx init sagemaker` writes the policy.{passing}",
+        "`python -m airflow_provider_mlx init sagemaker` writes the policy of steps, and the guide on pipelines has "
+        f"theirs.{passing}",
     )

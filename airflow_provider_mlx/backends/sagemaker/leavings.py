@@ -13,13 +13,15 @@ from airflow_provider_mlx.runtime.protocol import CONTEXT_FILE, ERROR_FILE, PROT
 from airflow_provider_mlx.runtime.records import ERROR_DEFAULTS
 from airflow_provider_mlx.runtime.results import RETURN_VALUE
 from airflow_provider_mlx.runtime.uris import join
+from airflow_provider_mlx.runtime.values import Dataset
 
 from .channels import RESULTS, STAGING
+from .iam import may_write
 from .names import FAILURE_FILE
 from .settings import Kind
 from .status import WORDS, error_in
 
-_FOLDER = "/data/" + RESULTS["training"].rpartition("/")[2] + "/"
+_FOLDER = "data/" + RESULTS["training"].rpartition("/")[2]
 """SageMaker puts ``/opt/ml/output/data/mlx`` below ``<job>/output/data/mlx``."""
 
 
@@ -65,12 +67,13 @@ class Leavings:
 
         The result comes last: whoever finds it finds everything else. Within S3, without a way through this process.
         """
-        staged = list(self._store.list(join(self._outputs, STAGING)))
-        ours = [facts for facts in staged if _FOLDER in facts.uri]
-        for facts in sorted(ours, key=lambda facts: facts.uri.endswith(f"{_FOLDER}{RESULT_FILE}")):
-            self._store.copy(facts.uri, join(self._outputs, facts.uri.partition(_FOLDER)[2]))
-        for facts in ours:
-            self._store.delete(facts.uri)
+        base = f"{join(self._outputs, STAGING, self._job[self._words.name], 'output', _FOLDER)}/"
+        staged = [facts.uri for facts in self._store.list(base) if facts.uri.startswith(base)]
+        names = sorted((uri.removeprefix(base) for uri in staged), key=lambda name: name == RESULT_FILE)
+        for name in filter(may_write, names):  # Airflow may write more than the job, whose files these are
+            self._store.copy(f"{base}{name}", join(self._outputs, name))
+        for uri in staged:
+            self._store.delete(uri)
 
     def _create(self, name: str, body: Mapping[str, Any]) -> None:
         step = json.loads(self._store.read(join(self._outputs, CONTEXT_FILE)) or b"{}").get("step")
@@ -89,7 +92,7 @@ class Leavings:
         return {
             "outputs": {RETURN_VALUE: {"artifact": None, "inline": True, "value": value}},
             "metrics": metrics,
-            "datasets": {"read": [], "written": [{"uri": model, "version": None}] if model else []},
+            "datasets": {"read": [], "written": [Dataset(model).to_wire()] if model else []},
             "skipped": None,
             "timings": {name: at.isoformat() for name, at in times.items() if at is not None},
         }

@@ -83,6 +83,13 @@ def test_path_segments_are_different_for_different_texts(one, other):
     assert (path_segment(one) == path_segment(other)) == (one == other)
 
 
+@pytest.mark.parametrize("text", ["checkpoints", "attempt-1", "attempt-x"])
+def test_the_names_of_our_own_folders_are_no_segments(text):
+    """A wild card of IAM spans slashes: everything of a DAG called so would lie below such a folder."""
+    assert path_segment(text) != text
+    assert path_segment(text).startswith(f"{text}@")
+
+
 @given(texts)
 def test_path_segments_are_plain_folder_names(text):
     segment = path_segment(text)

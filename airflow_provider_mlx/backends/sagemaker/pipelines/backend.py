@@ -26,6 +26,7 @@ from airflow_provider_mlx.backends.base import (
 from airflow_provider_mlx.backends.sagemaker.client import AwsClient, Missing
 from airflow_provider_mlx.backends.sagemaker.credentials import Session, session_of
 from airflow_provider_mlx.exceptions import (
+    ArtifactError,
     BackendUnavailable,
     InvalidStep,
     JobConflict,
@@ -113,8 +114,10 @@ class PipelineBackend(Backend):
             return LogChunk((), cursor)
         try:
             return new_lines(self.client, list_steps(self.client, execution), cursor)
-        except (BackendUnavailable, Missing):
-            raise BackendUnavailable("the steps of the execution cannot be listed now") from None
+        except BackendUnavailable:
+            raise
+        except Missing as error:
+            raise BackendUnavailable(f"the steps of the execution cannot be listed: {error}") from None
         except MlxError as error:  # a right is missing: what runs is not stopped for want of a log
             said = f"the steps cannot be listed: {first_line(error)}"
             if self._refused == said:
@@ -140,9 +143,7 @@ class PipelineBackend(Backend):
         if not place.get("execution"):
             return None
         execution = place["execution"].rpartition("/")[2]
-        return self.settings.console_url.format(
-            region=place["region"], pipeline=name_of(place["pipeline"]), execution=execution
-        )
+        return self.settings.page(place["region"], name_of(place["pipeline"]), execution)
 
     # --- ending --------------------------------------------------------------------------------------------------
 
@@ -160,7 +161,11 @@ class PipelineBackend(Backend):
                 raise
 
     def collect(self, handle: JobHandle) -> None:
-        """Write down the result, or which step failed and why; what is written already stays."""
+        """
+        Write down the result, or which step failed and why; what is written already stays.
+
+        :raises ArtifactError: the execution's description names a folder that is not this job's.
+        """
         told = self._describe(self._execution(handle))
         if told is None:
             return
@@ -169,12 +174,17 @@ class PipelineBackend(Backend):
         name = {State.SUCCEEDED: RESULT_FILE, State.FAILED: ERROR_FILE}.get(state)
         if name is None or not outputs or self.store.facts(join(outputs, name)) is not None:
             return
+        step = json.loads(self.store.read(join(outputs, CONTEXT_FILE)) or b"{}").get("step") or {}
+        if step.get("job") != handle.name:  # who may update executions can change descriptions
+            raise ArtifactError(
+                f"the description of {told['PipelineExecutionArn']} names a folder that is not this job's: {outputs}",
+                remedy="somebody has changed it: look at who may call UpdatePipelineExecution, and clear the task",
+            )
         steps = list_steps(self.client, told["PipelineExecutionArn"])
         if state is State.SUCCEEDED:
             body = result_of(told, steps, Jobs(self.client, steps))
         else:
             body = error_of(self.client, told, steps)
-        step = json.loads(self.store.read(join(outputs, CONTEXT_FILE)) or b"{}").get("step")
         whole = {"protocol": PROTOCOL, "step": step, **body}
         self.store.create(join(outputs, name), json.dumps(whole, indent=1).encode())
 

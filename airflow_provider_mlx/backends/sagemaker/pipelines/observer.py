@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from airflow_provider_mlx.backends.base import ConnectionRefused, JobHandle, JobObserver, JobStatus, LogChunk, State
 from airflow_provider_mlx.backends.sagemaker.client import AwsClient, Missing
-from airflow_provider_mlx.exceptions import BackendUnavailable
+from airflow_provider_mlx.exceptions import MlxError, first_line
 
 from .reading import list_steps, new_lines
 from .steps import status_of
@@ -29,6 +29,7 @@ CALLS: Final = 20
 FIRST_SECONDS: Final = 1.0
 GROWTH: Final = 1.15
 LONGEST_SECONDS: Final = 10.0
+LONGEST_BACKOFF_SECONDS: Final = 30.0
 SECONDS_PER_CALL: Final = 1.0
 """A pipeline whose look takes ten calls is asked every ten seconds at most."""
 STEPS_SECONDS: Final = 8.0
@@ -43,11 +44,22 @@ class Group:
     The executions of one pipeline that somebody waits for.
 
     :param due: when it is asked again, on the monotonic clock.
+    :param asked: when each execution was last asked for by its ARN.
     """
 
     due: float = 0.0
     pause: float = FIRST_SECONDS
     statuses: dict[str, JobStatus] = field(default_factory=dict)
+    asked: dict[str, float] = field(default_factory=dict)
+
+    def unanswered(self, wanted: set[str], why: str) -> None:
+        """What is not over is unknown for now, and is asked again later and later."""
+        unknown = JobStatus(State.UNKNOWN, why)
+        self.statuses = {
+            arn: status if (status := self.statuses.get(arn, unknown)).state.finished else unknown for arn in wanted
+        }
+        self.pause = min(self.pause * 2, LONGEST_BACKOFF_SECONDS)
+        self.due = time.monotonic() + self.pause
 
 
 @dataclass
@@ -110,7 +122,7 @@ class PipelineObserver(JobObserver):
         for job in jobs:
             by_pipeline.setdefault(job.location.get("pipeline", ""), set()).add(job.location.get("execution", ""))
         self._groups = {name: self._groups.get(name, Group()) for name in by_pipeline}
-        calls, unanswered = 0, None
+        calls = 0
         for name, group in sorted(self._groups.items(), key=lambda one: one[1].due):
             wanted = by_pipeline[name]
             is_new = bool(wanted - group.statuses.keys())
@@ -120,11 +132,9 @@ class PipelineObserver(JobObserver):
                 calls += self._ask(name, group, wanted)
             except ConnectionRefused:
                 raise
-            except BackendUnavailable as error:
-                unanswered = error
-                group.due = time.monotonic() + LONGEST_SECONDS
-        if unanswered is not None and not any(group.statuses for group in self._groups.values()):
-            raise unanswered
+            except MlxError as error:  # no answer, or no right: the others are asked all the same
+                calls += 1
+                group.unanswered(wanted, first_line(error))
         self._list_steps({job.name for job in jobs})
         unknown = JobStatus(State.UNKNOWN, "it was not asked for yet")
         return {
@@ -140,10 +150,9 @@ class PipelineObserver(JobObserver):
         calls = 0
         if len(wanted) > FEW:
             found, calls = self._list(pipeline, wanted)
-        for arn in sorted(wanted - found.keys()):
-            if calls >= CALLS:
-                break
+        for arn in sorted(wanted - found.keys(), key=lambda one: group.asked.get(one, 0.0))[: CALLS - calls]:
             found[arn] = self._describe(arn)
+            group.asked[arn] = time.monotonic()
             calls += 1
         changed = any(group.statuses.get(arn) != status for arn, status in found.items())
         group.statuses = {
@@ -194,7 +203,7 @@ class PipelineObserver(JobObserver):
             one.due = now + STEPS_SECONDS
             try:
                 chunk = new_lines(self._client, list_steps(self._client, one.execution), one.cursor)
-            except (BackendUnavailable, Missing):  # the statuses are what counts
+            except MlxError:  # the statuses are what counts
                 continue
             with self._lock:
                 one.lines += chunk.lines

@@ -81,6 +81,11 @@ def execution_problems(spec: JobSpec, settings: PipelineSettings) -> list[Proble
     if asked.get("source_execution") and not asked.get("selected_steps"):
         what = "an execution whose results are used goes with the steps that run anew"
         problems.append(Problem(what, "name them in `selected_steps=`", "source_execution"))
+    try:
+        settings.page("", "", "")
+    except (LookupError, ValueError, AttributeError) as error:
+        what = f"{settings.console_url!r} cannot be filled in: {error}"
+        problems.append(Problem(what, "it may hold {region}, {pipeline} and {execution}", "console_url"))
     room = DESCRIPTION_LIMIT - _MARK_LENGTH - len(json.dumps(spec.outputs_uri))
     if len(_description(spec, asked)) > room:
         problems.append(Problem(f"it is longer than {room} characters", "shorten it", "description"))

@@ -32,6 +32,14 @@ class PipelineSettings(TargetSettings):
         """The region of the calls; empty for the connection's."""
         return self.region or region_of(self.pipeline)
 
+    def page(self, region: str, pipeline: str, execution: str) -> str:
+        """
+        The address of an execution's page.
+
+        :raises LookupError, ValueError, AttributeError: it has other names in braces, or braces that do not close.
+        """
+        return self.console_url.format(region=region, pipeline=pipeline, execution=execution)
+
 
 def region_of(pipeline: str) -> str:
     """The region that a pipeline's ARN names; empty for a name."""

@@ -172,17 +172,6 @@ def test_a_job_that_is_bound_writes_in_its_own_attempt_alone(key):
     assert not puts(BOUND, f"{RUN}/attempt-2/outputs/x", CREATES, tags={}), "a session without tags writes nothing"
 
 
-@pytest.mark.parametrize(
-    ("scope", "reached"), [(TRAINING, True), (BOUND, False)], ids=["by pattern", "bound"]
-)
-def test_names_do_not_keep_apart_an_id_that_is_named_as_a_folder_of_ours(scope, reached):
-    """A wild card of IAM spans slashes: everything of a DAG that is called ``checkpoints`` lies below such a folder."""
-    theirs = "mlx/runs/default/checkpoints/run-7/train/-1/attempt-1/context.json"
-    rows = iam.job_permissions(scope)
-    assert puts(scope, theirs, CREATES) is reached
-    assert allows(rows, "s3:DeleteObject", f"arn:aws:s3:::ml-prod/{theirs}", **OWN) is reached
-
-
 @pytest.mark.parametrize("name", ["result.json", "error.json", "outputs/a/b.bin", "errors/1.json", "rescue/x", "claim-1",
                                   "context.json", "log.txt", "outputs", "x/result.json", "sagemaker/x"])  # fmt: skip
 def test_what_is_carried_for_a_job_is_what_it_may_write_itself(name):
