@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -255,10 +256,18 @@ class Airflow(Standalone):
             return None
 
     def logs(self, dag_id: str, run_id: str) -> str:
-        """Everything that any try has logged, from the files; JSON lines become their texts."""
+        """
+        Everything that any try has logged, from the files, in the order of its time: a worker writes to a file of its
+        own before and after the triggerers write to theirs. JSON lines become their texts.
+        """
         folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
-        files = sorted(path for path in folder.rglob("attempt=*") if path.is_file())
-        return plain("\n".join(_text(line) for file in files for line in file.read_text(errors="replace").splitlines()))
+        lines: list[tuple[str, str]] = []
+        for file in sorted(path for path in folder.rglob("attempt=*") if path.is_file()):
+            at = ""
+            for line in file.read_text(errors="replace").splitlines():
+                at = _time(line) or at
+                lines.append((at, line))
+        return plain("\n".join(_text(line) for _, line in sorted(lines, key=lambda one: one[0])))
 
 
 def until(check: Callable[[], T], seconds: float, what: str, *, pause: float = 0.4) -> T:
@@ -277,6 +286,15 @@ def until(check: Callable[[], T], seconds: float, what: str, *, pause: float = 0
             last = error
         time.sleep(pause)
     raise TimeoutError(f"{what}: not within {seconds:.0f} s" + (f" ({last!r})" if last else ""))
+
+
+def _time(line: str) -> str:
+    """When a line was logged, in UTC; empty for a line that does not say."""
+    try:
+        value = json.loads(line)
+        return datetime.fromisoformat(value["timestamp"]).astimezone(UTC).isoformat(timespec="microseconds")
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _text(line: str) -> str:

@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from .rows import ROWS
-from .subjects import SUBJECTS
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 BEGIN, END = "<!-- table: {} -->", "<!-- /table: {} -->"
 
-OURS: Final = tuple(SUBJECTS)[:3]
 TITLES: Final = {
     "mlx-local": "`local`", "mlx-remote-sync": "remote, in the worker", "mlx-remote-deferred": "remote, deferred",
+    "mlx-kubernetes-sync": "in the worker", "mlx-kubernetes-deferred": "deferred",
+    "mlx-training-sync": "training, in the worker", "mlx-training-deferred": "training, deferred",
+    "mlx-processing-sync": "processing, in the worker", "mlx-processing-deferred": "processing, deferred",
     "sagemaker-sync": "SageMakerTrainingOperator", "sagemaker-deferred": "the same, deferrable",
+}  # fmt: skip
+TABLES: Final = {
+    "ours": tuple(TITLES)[:3], "kubernetes": tuple(TITLES)[3:5], "sagemaker": tuple(TITLES)[5:9],
+    "peers": tuple(TITLES)[9:],
 }  # fmt: skip
 
 Outcomes = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
@@ -82,9 +87,11 @@ def summary(outcomes: Outcomes, subjects: Sequence[str]) -> str:
 
 
 def main(files: Sequence[str]) -> None:
-    """Replace both tables of the page."""
+    """Replace the tables of the page that the files say something of."""
     outcomes, text = read(Path(file) for file in files), PAGE.read_text()
-    for name, subjects in (("ours", OURS), ("peers", tuple(TITLES)[3:])):
+    for name, subjects in TABLES.items():
+        if not any(subject in subjects for _, subject in outcomes):
+            continue
         begin, end = BEGIN.format(name), END.format(name)
         head, _, rest = text.partition(begin)
         _, _, tail = rest.partition(end)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import socket
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from tests.faults.airflow import Airflow
 from tests.faults.gate import Gate
 from tests.faults.points import HELD_AT, Point, Points
 from tests.faults.printed import GOES_ON, numbered, repeated_without_marker
@@ -114,3 +118,16 @@ def test_every_row_is_for_somebody_and_has_a_name_of_its_own():
     assert len(names) == len(set(names))
     assert all(any(row.is_for(subject) for subject in SUBJECTS.values()) for row in ROWS)
     assert {row.at for row in ROWS} == set(Point)
+
+
+def test_the_log_of_a_task_is_read_in_the_order_of_its_time(tmp_path):
+    """A worker shows the last lines into its own file, after the triggerer's: they are no repetition."""
+    folder = tmp_path / "logs" / "dag_id=d" / "run_id=r" / "task_id=step"
+    folder.mkdir(parents=True)
+    parts = {"attempt=1.log": (1, 4), "attempt=1.log.trigger.7.log": (2, 3)}
+    for name, seconds in parts.items():
+        lines = [json.dumps({"timestamp": f"2026-11-26T00:00:0{at}Z", "event": f"line 00000{at}"}) for at in seconds]
+        (folder / name).write_text("\n".join(lines) + "\n")
+    text = Airflow.logs(cast("Airflow", SimpleNamespace(home=tmp_path)), "d", "r")
+    assert numbered(text) == [f"line 00000{at}" for at in (1, 2, 3, 4)]
+    assert not repeated_without_marker(text)
