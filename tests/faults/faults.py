@@ -203,6 +203,16 @@ def backend_unreachable(cases: Sequence[Case], seconds: float = OUTAGE_SECONDS) 
         gate.open()
 
 
+def backend_silent(cases: Sequence[Case]) -> None:
+    """For a minute nothing comes from the job server and nothing gets there, on connections that stay open."""
+    gates = cases[0].lab.backend_gates
+    for gate in gates:
+        gate.fall_silent()
+    _thaw_then_end_within(cases, OUTAGE_SECONDS)
+    for gate in gates:
+        gate.speak()
+
+
 def backend_shortly_unreachable(cases: Sequence[Case]) -> None:
     """The same for some seconds."""
     backend_unreachable(cases, SHORT_OUTAGE_SECONDS)

@@ -27,6 +27,8 @@ class Gate:
         self.port = free_port()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._passes = asyncio.Event()
+        self._passes.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gate", daemon=True)
         self._thread.start()
@@ -41,8 +43,17 @@ class Gate:
         """Refuse new connections and reset the open ones."""
         asyncio.run_coroutine_threadsafe(self._refuse(), self._loop).result(10)
 
+    def fall_silent(self) -> None:
+        """From now on nothing passes: connections are kept, new ones are taken, and nobody gets an answer."""
+        self._loop.call_soon_threadsafe(self._passes.clear)
+
+    def speak(self) -> None:
+        """Let pass what was held back, and what comes."""
+        self._loop.call_soon_threadsafe(self._passes.set)
+
     def close(self) -> None:
         """Shut it for good."""
+        self.speak()
         self.shut()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -71,6 +82,7 @@ class Gate:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                await self._passes.wait()
                 self.relayed += len(data)
                 writer.write(data)
                 await writer.drain()

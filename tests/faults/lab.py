@@ -95,6 +95,7 @@ class Lab:
     def mend(self) -> None:
         """After a fault that broke in the middle: what it took away from everybody is there again."""
         for gate in self.backend_gates:
+            gate.speak()
             gate.open()
         self.airflow.mend()
 

@@ -181,6 +181,10 @@ OUTAGES: Final = (
         (Point.BEFORE_SUBMIT, Point.AFTER_HANDLE, Point.RUNNING, Point.BEFORE_CLAIM), "backend unreachable",
         shared=faults.backend_unreachable, expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,
     ),
+    *at_points(
+        (Point.BEFORE_SUBMIT, Point.RUNNING, Point.BEFORE_CLAIM), "backend silent for a minute",
+        shared=faults.backend_silent, expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,
+    ),
     Row(
         "backend unreachable for 20 s while the job runs", shared=faults.backend_shortly_unreachable,
         expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,

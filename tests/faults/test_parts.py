@@ -94,6 +94,23 @@ def test_a_gate_relays_until_it_is_shut():
         gate.close()
 
 
+def test_a_silent_gate_keeps_what_comes_until_it_speaks():
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        gate = Gate(service.getsockname()[1])
+        with socket.create_connection(("127.0.0.1", gate.port), timeout=5) as client:
+            server, _ = service.accept()
+            gate.fall_silent()
+            server.sendall(b"late")
+            client.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                client.recv(4)
+            gate.speak()
+            client.settimeout(5)
+            assert client.recv(4) == b"late"
+        server.close()
+        gate.close()
+
+
 def test_jobs_that_follow_each_other_are_not_at_once():
     first, second = (Job("r", 1, "host", "m", begun, None, over) for begun, over in ((1.0, 2.0), (2.0, None)))
     beside = Job("r", 2, "host", "m", 1.5, None)

@@ -269,9 +269,11 @@ class KubernetesBackend(Backend):
         if status.state is State.SUCCEEDED and annotation(job, RESULT) == TERMINATION_MESSAGE:
             result = result_of(self._job_kind, job, looking.pods(job["metadata"]["name"]))
             self.store.create(join(annotation(job, OUTPUTS), RESULT_FILE), json.dumps(result, indent=1).encode())
+        if status.state is State.SUCCEEDED:
+            return
         if not has_ended(self._job_kind, job):
             self._stop(job, looking, stop_note(status))
-        elif status.state is not State.SUCCEEDED and self.settings.keep == "never":
+        elif self.settings.keep == "never":
             self._delete(job)
 
     def forget(self, handle: JobHandle) -> None:

@@ -138,7 +138,21 @@ def _failed(kind: JobKind, seen: Seen, sign: Sign) -> JobStatus:
     return JobStatus(state, fault.reason, fault.failure, exit_code=fault.exit_code, running=runs)
 
 
+def _has_succeeded(kind: JobKind, seen: Seen) -> bool:
+    """
+    Whether as many pods of a Job have succeeded as it asks for: nothing can make it fail any more.
+
+    Its controller says so a second or more later, which every step would wait.
+    """
+    wanted = number(seen.object, "spec.completions") if kind.kind == "Job" else None
+    if not wanted or seen.pods is None:
+        return False
+    return sum(text(pod, "status.phase") == "Succeeded" for _, pod in _ranked(kind, seen.pods)) >= wanted
+
+
 def _active(kind: JobKind, seen: Seen, now: datetime | None) -> JobStatus:
+    if _has_succeeded(kind, seen):
+        return JobStatus(State.SUCCEEDED, running=True)
     ranked = _ranked(kind, seen.pods or ())
     alive = [(rank, pod) for rank, pod in ranked if at(pod, "metadata.deletionTimestamp") is None]
     for rank, pod in alive:

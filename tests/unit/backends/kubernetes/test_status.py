@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_mlx.backends.base import JobStatus, State
-from airflow_provider_mlx.backends.kubernetes.kinds import custom_kind
+from airflow_provider_mlx.backends.kubernetes.kinds import KINDS, custom_kind
 from airflow_provider_mlx.backends.kubernetes.kueue import HOPELESS
 from airflow_provider_mlx.backends.kubernetes.status import GIVEN_UP, Seen, status_of, stop_note
 from tests.unit.backends.kubernetes.objects import (
@@ -191,3 +191,21 @@ def test_a_pod_that_was_deleted_and_is_gone_is_not_its_codes_failure(code, pods,
     status = look(job(by_rule(code)), pods)
     assert (status.state, status.failure, status.exit_code) == expected
     assert (status.reason == TAKEN) == (expected[1] == "Preempted")
+
+
+@pytest.mark.parametrize(
+    ("completions", "phases", "state"),
+    [
+        pytest.param(1, ["Succeeded"], State.SUCCEEDED, id="the only pod, before the controller says so"),
+        pytest.param(2, ["Succeeded", "Running"], State.ACTIVE, id="one of two"),
+        pytest.param(2, ["Succeeded", "Succeeded"], State.SUCCEEDED, id="both"),
+        pytest.param(None, ["Succeeded"], State.ACTIVE, id="a work queue does not say how many"),
+    ],
+)
+def test_a_job_has_succeeded_when_its_pods_have(completions, phases, state):
+    job = {"metadata": {"name": "j"}, "spec": {"completions": completions, "parallelism": len(phases)}, "status": {}}
+    pods = [
+        {"metadata": {"name": f"j-{index}", "labels": {}}, "spec": {"nodeName": "n"}, "status": {"phase": phase}}
+        for index, phase in enumerate(phases)
+    ]
+    assert status_of(KINDS["Job"], Seen(job, pods), stop_annotation="stop").state is state
