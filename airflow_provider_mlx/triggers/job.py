@@ -7,8 +7,10 @@ It submits nothing, collects nothing and decides nothing but one thing: whether 
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -35,7 +37,9 @@ from .watcher import CannotWatch, Watcher, watcher_for
 T = TypeVar("T")
 
 LOG_SECONDS: Final = 2.0
-"""How often a trigger asks for new lines while the job runs."""
+"""How often a trigger asks for new lines while the job runs, where few are watched."""
+JOBS_AT_FULL_PACE: Final = 200
+LONGEST_LOG_SECONDS: Final = 10.0
 LINES_AT_ONCE: Final = 500
 """How many lines are shown before other triggers have their turn: a chunk may hold a quarter of a million."""
 SAVE_SECONDS: Final = 10.0
@@ -148,6 +152,21 @@ async def _through_cancellations(work: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
+@functools.lru_cache(maxsize=256)
+def _scope_of(backend: str, settings: str, conn_id: str | None) -> Mapping[str, Any]:
+    """
+    What tells two watchers apart, of settings as JSON: most triggers of a deployment have the same few.
+
+    Slow the first time, since it imports the vendor's client.
+    """
+    return backend_class(backend).from_recorded(json.loads(settings), conn_id).watch_scope()
+
+
+def log_seconds(jobs: int) -> float:
+    """How often a trigger asks for new lines where so many jobs are watched: a thousand questions are work, too."""
+    return min(LOG_SECONDS * max(1.0, jobs / JOBS_AT_FULL_PACE), LONGEST_LOG_SECONDS)
+
+
 class _Watch:
     """One job's status and log, until a worker must act."""
 
@@ -166,8 +185,8 @@ class _Watch:
         order = self._order
         try:
             await self._go_on_where_it_stopped()
-            kind = await asyncio.to_thread(backend_class, order.handle.backend)  # imports the vendor's client
-            scope = kind.from_recorded(order.settings, order.conn_id).watch_scope()
+            settings = json.dumps(order.settings, sort_keys=True)
+            scope = await asyncio.to_thread(_scope_of, order.handle.backend, settings, order.conn_id)
             around = surroundings_for(order.handle.backend, order.conn_id)
             async with (
                 watcher_for(
@@ -177,7 +196,7 @@ class _Watch:
                 watcher.subscribe(order.handle) as subscription,
             ):  # fmt: skip
                 while True:
-                    status = await subscription.changed(timeout=LOG_SECONDS)
+                    status = await subscription.changed(timeout=log_seconds(watcher.jobs))
                     self._say(status)
                     await self._note_running(status)
                     await self._show_log(watcher)

@@ -122,6 +122,11 @@ class Watcher:
         self.users = 0
         """How many hold it; see :func:`watcher_for`."""
 
+    @property
+    def jobs(self) -> int:
+        """How many it watches."""
+        return len(self._subscriptions)
+
     @asynccontextmanager
     async def subscribe(self, handle: JobHandle) -> AsyncIterator[Subscription]:
         """Listen to one job; the first subscriber starts the watcher and the last one ends it."""
