@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -152,13 +153,22 @@ async def _through_cancellations(work: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-@functools.lru_cache(maxsize=256)
-def _scope_of(backend: str, settings: str, conn_id: str | None) -> Mapping[str, Any]:
+_READING: Final = threading.Lock()
+
+
+def scope_of(backend: str, settings: str, conn_id: str | None) -> Mapping[str, Any]:
     """
     What tells two watchers apart, of settings as JSON: most triggers of a deployment have the same few.
 
-    Slow the first time, since it imports the vendor's client.
+    Slow the first time, since it imports the vendor's client; one thread at a time, for a thousand triggers that begin
+    together would else all do it, and the event loop gets its turn between them.
     """
+    with _READING:
+        return _scope_of(backend, settings, conn_id)
+
+
+@functools.lru_cache(maxsize=256)
+def _scope_of(backend: str, settings: str, conn_id: str | None) -> Mapping[str, Any]:
     return backend_class(backend).from_recorded(json.loads(settings), conn_id).watch_scope()
 
 
@@ -186,7 +196,7 @@ class _Watch:
         try:
             await self._go_on_where_it_stopped()
             settings = json.dumps(order.settings, sort_keys=True)
-            scope = await asyncio.to_thread(_scope_of, order.handle.backend, settings, order.conn_id)
+            scope = await asyncio.to_thread(scope_of, order.handle.backend, settings, order.conn_id)
             around = surroundings_for(order.handle.backend, order.conn_id)
             async with (
                 watcher_for(
