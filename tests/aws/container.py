@@ -86,7 +86,7 @@ class Container:
         ours, theirs = os.pipe()
         try:
             self._process = subprocess.Popen(
-                self._arguments(), env=self._environment, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                self._arguments(), env=self._environment, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 start_new_session=True,
             )  # fmt: skip
         finally:
@@ -94,8 +94,8 @@ class Container:
         with os.fdopen(ours, "rb") as said:
             begun = said.readline() == b"ok\n"
         if not begun:
-            assert self._process.stdout is not None
-            raise ContainerFailed(self._process.stdout.read().decode(errors="replace"))
+            _, why = self._process.communicate()
+            raise ContainerFailed(why.decode(errors="replace"))
         with contextlib.suppress(psutil.Error, IndexError):  # it may be over already
             self._main = psutil.Process(self._process.pid).children()[0].pid
         threading.Thread(
@@ -133,6 +133,9 @@ class Container:
         if lines := splitter.rest():
             on_lines(_stamped(lines))
         self._process.stdout.close()
+        assert self._process.stderr is not None
+        self._process.stderr.read()  # unshare(1) may have a word of its own about how its child ended
+        self._process.stderr.close()
         code = self._process.wait()
         self.exit_code = 128 - code if code < 0 else code
         on_exit(self)

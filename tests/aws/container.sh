@@ -35,4 +35,4 @@ if [ -d "$folder/tmp" ]; then
     mount --rbind "$folder/tmp" /tmp
 fi
 echo ok >&0
-exec "$@" </dev/null
+exec "$@" </dev/null 2>&1
