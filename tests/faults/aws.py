@@ -40,17 +40,6 @@ def _misbehave(cases: Sequence[Case], kind: str, seconds: float, **what: str) ->
     time.sleep(seconds / 2)
 
 
-def answer_lost(cases: Sequence[Case]) -> None:
-    """The calls that create the jobs arrive, and their answers do not."""
-    for operation in ("CreateTrainingJob", "CreateProcessingJob"):
-        _aws(cases[0]).endpoint.faults.add(operation, "lost_response", times=len(cases))
-    for case in cases:
-        case.thaw_held()
-    for case in cases:
-        case.wait_jobs(1)
-        case.release()
-
-
 def stopped_at_its_end(case: Case) -> None:
     """The task is marked failed in the moment in which its job ends."""
     case.reach_point()

@@ -144,6 +144,10 @@ class Case:
         """Wait until so many jobs have started."""
         self._before_its_end(lambda: len(self.jobs()) >= count, seconds, f"{count} jobs have started")
 
+    def wait_created(self, seconds: float = 60) -> None:
+        """Wait until the backend has a job, whether it has begun or not."""
+        until(lambda: self._jobs_of_backend(self.jobs())[0] >= 1, seconds, f"{self.run_id}: there is a job")
+
     def wait_next_try(self, seconds: float = 240) -> None:
         """Wait until a try after the one of the fault runs, or all is over already."""
 

@@ -213,6 +213,24 @@ def backend_silent(cases: Sequence[Case]) -> None:
         gate.speak()
 
 
+def answers_lost(cases: Sequence[Case]) -> None:
+    """The calls that create the jobs arrive, and their answers do not: the connections break before."""
+    gates = cases[0].lab.backend_gates
+    for gate in gates:
+        gate.lose_answers()
+    for case in cases:
+        case.thaw_held()
+    for case in cases:
+        case.wait_created()
+    for gate in gates:
+        gate.shut()
+        gate.speak()
+        gate.open()
+    for case in cases:
+        case.wait_jobs(1)
+        case.release()
+
+
 def backend_shortly_unreachable(cases: Sequence[Case]) -> None:
     """The same for some seconds."""
     backend_unreachable(cases, SHORT_OUTAGE_SECONDS)

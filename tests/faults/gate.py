@@ -27,8 +27,9 @@ class Gate:
         self.port = free_port()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        self._passes = asyncio.Event()
+        self._passes, self._answers = asyncio.Event(), asyncio.Event()
         self._passes.set()
+        self._answers.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gate", daemon=True)
         self._thread.start()
@@ -47,9 +48,14 @@ class Gate:
         """From now on nothing passes: connections are kept, new ones are taken, and nobody gets an answer."""
         self._loop.call_soon_threadsafe(self._passes.clear)
 
+    def lose_answers(self) -> None:
+        """From now on questions pass, and answers do not: shut the gate, and they are lost."""
+        self._loop.call_soon_threadsafe(self._answers.clear)
+
     def speak(self) -> None:
         """Let pass what was held back, and what comes."""
-        self._loop.call_soon_threadsafe(self._passes.set)
+        for direction in (self._passes, self._answers):
+            self._loop.call_soon_threadsafe(direction.set)
 
     def close(self) -> None:
         """Shut it for good."""
@@ -76,13 +82,17 @@ class Gate:
             return
         both = {writer, far_writer}
         self._writers |= both
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer, self._answers))
         self._writers -= both
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: asyncio.Event | None = None
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 await self._passes.wait()
+                if passes is not None:
+                    await passes.wait()
                 self.relayed += len(data)
                 writer.write(data)
                 await writer.drain()

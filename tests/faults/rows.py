@@ -181,6 +181,10 @@ OUTAGES: Final = (
         (Point.BEFORE_SUBMIT, Point.AFTER_HANDLE, Point.RUNNING, Point.BEFORE_CLAIM), "backend unreachable",
         shared=faults.backend_unreachable, expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,
     ),
+    Row(
+        "the answers to the jobs' creation are lost", shared=faults.answers_lost, expect=Expect(tries=1),
+        where=(REMOTE, KUBERNETES, SAGEMAKER), at=Point.BEFORE_SUBMIT, task=NO_RETRY,
+    ),
     *at_points(
         (Point.BEFORE_SUBMIT, Point.RUNNING, Point.BEFORE_CLAIM), "backend silent for a minute",
         shared=faults.backend_silent, expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,
@@ -320,10 +324,6 @@ OF_AWS: Final = (
     *at_points(
         (Point.BEFORE_SUBMIT, Point.RUNNING), "AWS takes no credentials for 20 s", shared=aws.expired,
         expect=Expect(tries=1), where=(SAGEMAKER,), task=NO_RETRY,
-    ),
-    Row(
-        "the answer to the job's creation is lost", shared=aws.answer_lost, expect=Expect(tries=1), where=(SAGEMAKER,),
-        at=Point.BEFORE_SUBMIT, task=NO_RETRY,
     ),
     Row(
         "marked failed while the job ends", aws.stopped_at_its_end,
