@@ -34,6 +34,7 @@ def test_all_examples_parse(probes: list[Mapping[str, Any]]) -> None:
             "digits_quality_gate", "hyperparameters", "mixed_tasks", "mlx_maintenance", "script_step", "switch_stack",
             "hybrid_targets", "control_flow", "refresh_table", "retrain", "resume_training",
             "fallback_list", "gpu_step", "half_a_gpu", "queued_step", "two_nodes",
+            "hybrid", "pipeline", "script_mode", "spot_training",
         }  # fmt: skip
 
 
