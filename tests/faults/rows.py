@@ -183,7 +183,7 @@ OUTAGES: Final = (
     ),
     Row(
         "the answers to the jobs' creation are lost", shared=faults.answers_lost, expect=Expect(tries=1),
-        where=(REMOTE, KUBERNETES, SAGEMAKER), at=Point.BEFORE_SUBMIT, task=NO_RETRY,
+        where=(REMOTE, SAGEMAKER), at=Point.BEFORE_SUBMIT, task=NO_RETRY,  # no TLS begins without answers
     ),
     *at_points(
         (Point.BEFORE_SUBMIT, Point.RUNNING, Point.BEFORE_CLAIM), "backend silent for a minute",

@@ -14,6 +14,7 @@ from airflow_provider_mlx.backends.kubernetes import watching
 from airflow_provider_mlx.backends.kubernetes.settings import KubernetesSettings
 from airflow_provider_mlx.exceptions import BackendUnavailable
 from airflow_provider_mlx.testing.steps import ContractStep
+from tests.cluster.waiting import wait_until
 from tests.contract.test_kubernetes import ConnectedKubernetes
 from tests.kubernetes.fixtures import CONN_ID
 
@@ -145,6 +146,32 @@ def test_two_workers_that_submit_and_watch_at_once_have_one_job(backend, root, c
     assert [job["metadata"]["name"] for job in jobs].count(handles[0].name) == 1
     twin.client.close()
     backend.forget(handles[0])
+
+
+def test_a_creation_whose_answer_is_lost_is_found_again_and_made_whole(backend, root, cluster, namespace, monkeypatch):
+    create, lost = backend.client.create, []
+
+    def arrives(place, body):
+        made = create(place, body)
+        if not lost:
+            lost.append(made["metadata"]["uid"])
+            raise BackendUnavailable("the connection broke before the answer came")
+        return made
+
+    monkeypatch.setattr(backend.client, "create", arrives)
+    step = ContractStep(WAITS, run_id="answer lost", arguments={"seconds": 1})
+    request = step.prepare(backend, root)
+    with pytest.raises(BackendUnavailable):
+        backend.submit(request)
+    found = backend.find(request["name"])
+    assert found is not None
+    assert [found.handle.id] == lost
+    handle = backend.submit(request)
+    assert handle == found.handle
+    wait_until("it runs to its end", lambda: backend.find(handle.name).status.state is State.SUCCEEDED)
+    jobs = cluster.api.get(f"/apis/batch/v1/namespaces/{namespace}/jobs")["items"]
+    assert [job["metadata"]["name"] for job in jobs].count(handle.name) == 1
+    backend.forget(handle)
 
 
 def test_a_lost_node_is_a_lost_job_and_its_next_attempt_runs_elsewhere(
