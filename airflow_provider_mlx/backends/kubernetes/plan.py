@@ -26,6 +26,21 @@ FAILURE_POLICY: Final[Mapping[str, Any]] = {
 It changes nothing of what happens, but the job then says why it failed: a pod that is evicted, preempted or deleted is
 gone when the job has failed, and its word with it.
 """
+_TERMINATED: Final[Mapping[str, Any]] = {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [143]}}
+"""
+For a job in Kueue's hands: a preemption suspends it, its pods end by SIGTERM, and that must not fail a job which is to
+run again when it is admitted.
+"""
+
+
+def failure_policy(*, queued: bool) -> dict[str, Any]:
+    """
+    ``podFailurePolicy`` of a job.
+
+    :param queued: somebody else suspends and resumes it.
+    """
+    taken_away, others = FAILURE_POLICY["rules"]
+    return {"rules": [taken_away, _TERMINATED, others]} if queued else dict(FAILURE_POLICY)
 
 
 def job_request(spec: JobSpec, settings: KubernetesSettings) -> dict[str, Any]:
@@ -49,7 +64,7 @@ def job_request(spec: JobSpec, settings: KubernetesSettings) -> dict[str, Any]:
             # One pod and no second one: whether a lost step runs again is decided by who knows the ledger.
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": FAILURE_POLICY,
+            "podFailurePolicy": failure_policy(queued=where.suspend),
             "ttlSecondsAfterFinished": int(settings.ttl.total_seconds()),
             "completions": nodes,
             "parallelism": nodes,
