@@ -145,8 +145,8 @@ def test_a_job_that_is_told_to_stop_stores_within_its_grace_what_it_saves_then(r
 
         def run():
             folder = current_step.checkpoint_dir()
-            print("started", flush=True)
             try:
+                print("started", flush=True)
                 time.sleep(60)
             finally:
                 (folder / "epoch").write_text("41")
