@@ -39,14 +39,16 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
     def _look(self, options: int) -> int | None:
-        if self.returncode is None:
-            try:
-                found, status = os.waitpid(self.pid, options)
-            except ChildProcessError:
-                # A signal came while this waited, and its handler has looked, too: what is over can be seen once.
-                if self.returncode is None:
-                    raise
-                return self.returncode
-            if found:
-                self.returncode = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        known = self.returncode
+        if known is not None:
+            return known
+        try:
+            found, status = os.waitpid(self.pid, options)
+        except ChildProcessError:
+            # A signal came while this waited, and its handler has looked, too: what is over can be seen once.
+            if self.returncode is None:
+                raise
+            return self.returncode
+        if found:
+            self.returncode = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
         return self.returncode

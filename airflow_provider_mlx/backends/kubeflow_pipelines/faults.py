@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from airflow_provider_mlx.backends.fault_rows import reason_and_failure, row
+
 from .workflow import failed_nodes, message_of
 
 DRIVER: Final = "Kubeflow's driver failed before the step began"
@@ -37,45 +39,27 @@ class Fault:
     exit_code: int | None = None
 
 
-@dataclass(frozen=True)
-class Row:
-    """
-    One kind of failure.
-
-    :param pattern: found anywhere in the message, whatever the case.
-    :param advice: what to do; empty for what the failure's class says.
-    """
-
-    pattern: re.Pattern[str]
-    failure: str | None
-    advice: str = ""
-
-
-def _row(pattern: str, failure: str | None, advice: str = "") -> Row:
-    return Row(re.compile(pattern, re.IGNORECASE), failure, advice)
-
-
 # The first that is found counts.
 ROWS: Final = (
-    _row(r"OOMKilled|exit code 137", "OutOfMemory",
-         "ask for more with `Resources(memory=…)`, or load less at once"),
-    _row(r"longer than (the )?specified deadline|DeadlineExceeded", "JobTimeout"),
-    _row(r"exceeded its deadline|max duration limit exceeded", "JobTimeout"),
-    _row(r"ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|manifest (for .* )?(unknown|not found)",
-         "ImageUnavailable", "check the image's name, and the target's `image_pull_secrets`"),
-    _row(r"exceeded quota", "CapacityUnavailable", "have the namespace's quota raised, or wait until it has room"),
-    _row(r"pod deleted|Evicted|low on resource|NodeLost|NodeShutdown|node .{0,60}(shut ?down|not ready)|preempt"
-         r"|TerminationByKubelet|DisruptionTarget", "Preempted"),
-    _row(r"CreateContainerConfigError|(secret|configmap) .{0,120}not found|couldn't find key", "JobMisconfigured",
-         "make the Secret or ConfigMap that is named in the run's namespace, with this key"),
-    _row(r"service ?account .{0,120}not found", "JobMisconfigured", "check `service_account` of the target"),
-    _row(r"persistentvolumeclaim .{0,120}not found", "JobMisconfigured", "check `volumes` of the target"),
-    _row(r"violates PodSecurity|admission webhook|is forbidden", "JobMisconfigured",
-         "this is the cluster's own rule: ask its admin"),
-    _row(r"failed to unmarshal kubernetes config|unknown field", "JobMisconfigured",
-         "the server is older than what the pipeline was compiled for"),
-    _row(r"exec format error|no such file or directory|executable file not found", "JobMisconfigured",
-         "the image lacks what the step starts, or is made for another kind of machine"),
+    row(r"OOMKilled|exit code 137", "OutOfMemory",
+        "ask for more with `Resources(memory=…)`, or load less at once"),
+    row(r"longer than (the )?specified deadline|DeadlineExceeded", "JobTimeout"),
+    row(r"exceeded its deadline|max duration limit exceeded", "JobTimeout"),
+    row(r"ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|manifest (for .* )?(unknown|not found)",
+        "ImageUnavailable", "check the image's name, and the target's `image_pull_secrets`"),
+    row(r"exceeded quota", "CapacityUnavailable", "have the namespace's quota raised, or wait until it has room"),
+    row(r"pod deleted|Evicted|low on resource|NodeLost|NodeShutdown|node .{0,60}(shut ?down|not ready)|preempt"
+        r"|TerminationByKubelet|DisruptionTarget", "Preempted"),
+    row(r"CreateContainerConfigError|(secret|configmap) .{0,120}not found|couldn't find key", "JobMisconfigured",
+        "make the Secret or ConfigMap that is named in the run's namespace, with this key"),
+    row(r"service ?account .{0,120}not found", "JobMisconfigured", "check `service_account` of the target"),
+    row(r"persistentvolumeclaim .{0,120}not found", "JobMisconfigured", "check `volumes` of the target"),
+    row(r"violates PodSecurity|admission webhook|is forbidden", "JobMisconfigured",
+        "this is the cluster's own rule: ask its admin"),
+    row(r"failed to unmarshal kubernetes config|unknown field", "JobMisconfigured",
+        "the server is older than what the pipeline was compiled for"),
+    row(r"exec format error|no such file or directory|executable file not found", "JobMisconfigured",
+        "the image lacks what the step starts, or is made for another kind of machine"),
 )  # fmt: skip
 
 _EXIT: Final = re.compile(r"failed to execute component: (?:exit status (?P<code>\d+)|signal: (?P<signal>\w+))")
@@ -108,10 +92,7 @@ def fault_in(workflow: Mapping[str, Any], log: Iterable[str] = ()) -> Fault | No
 
 def fault_of(message: str) -> Fault:
     """What a message means."""
-    for row in ROWS:
-        if row.pattern.search(message):
-            return Fault(f"{message} → {row.advice}" if row.advice else message, row.failure)
-    return Fault(message)
+    return Fault(*reason_and_failure(ROWS, message))
 
 
 def exit_code_in(log: Iterable[str]) -> int | None:

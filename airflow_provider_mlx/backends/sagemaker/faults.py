@@ -8,9 +8,10 @@ is the step's own failure, with the whole sentence.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
+
+from airflow_provider_mlx.backends.fault_rows import reason_and_failure, row
 
 
 @dataclass(frozen=True)
@@ -26,53 +27,32 @@ class Fault:
     failure: str | None = None
 
 
-@dataclass(frozen=True)
-class Row:
-    """
-    One kind of failure.
-
-    :param pattern: found anywhere in the reason, whatever the case.
-    :param advice: what to do; empty for what the failure's class says.
-    """
-
-    pattern: re.Pattern[str]
-    failure: str | None
-    advice: str = ""
-
-
-def _row(pattern: str, failure: str | None, advice: str = "") -> Row:
-    return Row(re.compile(pattern, re.IGNORECASE), failure, advice)
-
-
 # The first that is found counts.
 ROWS: Final = (
-    _row(r"^AlgorithmError.*(exit code: 137|out of memory|OutOfMemory|SIGKILL)", "OutOfMemory",
-         "ask for more with `Resources(memory=…)`, or load less at once"),
-    _row(r"^AlgorithmError", None),
-    _row(r"CapacityError|insufficient capacity|InsufficientInstanceCapacity|Unable to provision", "CapacityUnavailable",
-         "add instance types or a further target to the list, or try again later"),
-    _row(r"ResourceLimitExceeded|account-level service limit", "CapacityUnavailable",
-         "ask for more of this quota in the console's Service Quotas, or add a further target to the list"),
-    _row(r"InternalServerError|Please try again|internal error", "Preempted"),
-    _row(r"MaxWaitTimeExceeded|spot", "CapacityUnavailable"),
-    _row(r"(cannot|failed to|unable to|error).{0,40}(pull|download).{0,40}image|image.{0,80}(not found|does not exist)"
-         r"|CannotPullContainer|ImagePull|repository.{0,60}not (found|exist)|no such image|denied.{0,60}ecr|"
-         r"Cannot find docker image", "ImageUnavailable",
-         "check the image's name and region, and that the job's role may pull it (ecr:BatchGetImage)"),
-    _row(r"No S3 objects found|NoSuchKey|NoSuchBucket|404.{0,30}(Not Found)", "ArtifactError",
-         "the object is not there any more: was it removed by a clean-up or a lifecycle rule?"),
-    _row(r"AccessDenied|Access ?Denied|is not authorized|403|Forbidden", "JobMisconfigured",
-         "give the job's role (`role_arn` of the target) the right that is named here; `init sagemaker` writes its "
-         "policy"),
-    _row(r"no space left|disk.{0,20}full|not enough disk", "JobMisconfigured",
-         "ask for more with `Resources(disk=…)`, or set `volume_gb` in the target"),
-    _row(r"^ClientError", "JobMisconfigured"),
+    row(r"^AlgorithmError.*(exit code: 137|out of memory|OutOfMemory|SIGKILL)", "OutOfMemory",
+        "ask for more with `Resources(memory=…)`, or load less at once"),
+    row(r"^AlgorithmError", None),
+    row(r"CapacityError|insufficient capacity|InsufficientInstanceCapacity|Unable to provision", "CapacityUnavailable",
+        "add instance types or a further target to the list, or try again later"),
+    row(r"ResourceLimitExceeded|account-level service limit", "CapacityUnavailable",
+        "ask for more of this quota in the console's Service Quotas, or add a further target to the list"),
+    row(r"InternalServerError|Please try again|internal error", "Preempted"),
+    row(r"MaxWaitTimeExceeded|spot", "CapacityUnavailable"),
+    row(r"(cannot|failed to|unable to|error).{0,40}(pull|download).{0,40}image|image.{0,80}(not found|does not exist)"
+        r"|CannotPullContainer|ImagePull|repository.{0,60}not (found|exist)|no such image|denied.{0,60}ecr|"
+        r"Cannot find docker image", "ImageUnavailable",
+        "check the image's name and region, and that the job's role may pull it (ecr:BatchGetImage)"),
+    row(r"No S3 objects found|NoSuchKey|NoSuchBucket|404.{0,30}(Not Found)", "ArtifactError",
+        "the object is not there any more: was it removed by a clean-up or a lifecycle rule?"),
+    row(r"AccessDenied|Access ?Denied|is not authorized|403|Forbidden", "JobMisconfigured",
+        "give the job's role (`role_arn` of the target) the right that is named here; `init sagemaker` writes its "
+        "policy"),
+    row(r"no space left|disk.{0,20}full|not enough disk", "JobMisconfigured",
+        "ask for more with `Resources(disk=…)`, or set `volume_gb` in the target"),
+    row(r"^ClientError", "JobMisconfigured"),
 )  # fmt: skip
 
 
 def fault_of(reason: str) -> Fault:
     """What a ``FailureReason`` means."""
-    for row in ROWS:
-        if row.pattern.search(reason):
-            return Fault(f"{reason} → {row.advice}" if row.advice else reason, row.failure)
-    return Fault(reason)
+    return Fault(*reason_and_failure(ROWS, reason))
