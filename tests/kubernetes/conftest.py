@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="mlx-tests-airflow-"))
@@ -17,11 +16,12 @@ import pytest
 from tests.cluster.fixtures import cluster, own_cluster, trainer_cluster
 from tests.cluster.image_recipes import NO_PYTHON
 from tests.kubernetes.fixtures import cluster_s3, cluster_store, connect, tenant
+from tests.operator_fixtures import heard, in_a_dag
 from tests.unit.operators.conftest import airflow_home, execute
 
 __all__ = [
-    "airflow_home", "cluster", "cluster_s3", "cluster_store", "connect", "execute", "own_cluster", "tenant",
-    "trainer_cluster",
+    "airflow_home", "cluster", "cluster_s3", "cluster_store", "connect", "execute", "heard", "in_a_dag",
+    "own_cluster", "tenant", "trainer_cluster",
 ]  # fmt: skip
 
 CONN_ID = "mlx_kubernetes_tests"
@@ -44,38 +44,6 @@ def connected(cluster, airflow_home, monkeypatch):
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps({"conn_type": "kubernetes", "extra": extra}))
     monkeypatch.setenv("AIRFLOW__MLX__DEPLOYMENT_ID", "tests")
     return airflow_home
-
-
-class Heard(list[str]):
-    """What an operator logs."""
-
-    def info(self, message: str, *values: object) -> None:
-        self.append(message % values if values else message)
-
-    warning = debug = error = info
-
-
-@pytest.fixture
-def heard() -> Heard:
-    """What the tasks of ``in_a_dag`` log."""
-    return Heard()
-
-
-@pytest.fixture
-def in_a_dag(connected, heard, monkeypatch, request) -> Callable[..., Any]:
-    """Makes a task of an operator in a DAG of the test's own."""
-    from airflow.sdk import DAG
-
-    def make(kind: type, /, *, task_id: str = "task", **fields: Any) -> Any:
-        monkeypatch.setattr(kind, "log", heard)
-        with DAG(f"dag{abs(hash(request.node.nodeid)):x}", schedule=None) as dag:
-            task = kind(task_id=task_id, **fields)
-        file = connected / "dags.py"
-        file.touch()
-        dag.fileloc = str(file)
-        return task
-
-    return make
 
 
 def pod(script: str, image: str = IMAGE, **fields: Any) -> dict[str, Any]:

@@ -17,9 +17,10 @@ import pytest
 
 from tests.aws.endpoint import Endpoint
 from tests.aws.job_requests import processing_request, training_request
+from tests.operator_fixtures import heard, in_a_dag
 from tests.unit.operators.conftest import airflow_home, execute
 
-__all__ = ["airflow_home", "execute"]
+__all__ = ["airflow_home", "execute", "heard", "in_a_dag"]
 
 CONN_ID = "mlx_sagemaker_operator_tests"
 _numbers = itertools.count()
@@ -46,38 +47,6 @@ def connected(endpoint, airflow_home, monkeypatch):
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(endpoint.connection()))
     monkeypatch.setenv("AIRFLOW__MLX__DEPLOYMENT_ID", "tests")
     return airflow_home
-
-
-class Heard(list[str]):
-    """What an operator logs."""
-
-    def info(self, message: str, *values: object) -> None:
-        self.append(message % values if values else message)
-
-    warning = debug = error = info
-
-
-@pytest.fixture
-def heard() -> Heard:
-    """What the tasks of ``in_a_dag`` log."""
-    return Heard()
-
-
-@pytest.fixture
-def in_a_dag(connected, heard, monkeypatch, request) -> Callable[..., Any]:
-    """Makes a task of an operator in a DAG of the test's own."""
-    from airflow.sdk import DAG
-
-    def make(kind: type, /, *, task_id: str = "task", **fields: Any) -> Any:
-        monkeypatch.setattr(kind, "log", heard)
-        with DAG(f"dag{abs(hash(request.node.nodeid)):x}", schedule=None) as dag:
-            task = kind(task_id=task_id, **fields)
-        file = connected / "dags.py"
-        file.touch()
-        dag.fileloc = str(file)
-        return task
-
-    return make
 
 
 Pipeline = Callable[..., str]
