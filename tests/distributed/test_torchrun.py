@@ -98,8 +98,8 @@ FAILS = """
 )
 def test_the_error_of_the_rank_that_failed_is_the_jobs(gang, how, kind, says):
     nodes = gang.run(FAILS, args=(how,))
-    assert nodes[1].status == 1, gang.output()
-    assert nodes[0].status in (1, 143), "it ends by itself, or is told to when the backend sees the other one's end"
+    # Either node's launcher may see its ranks' end first: it ends by itself, and the backend then stops the other one.
+    assert sorted(node.status for node in nodes) in ([1, 1], [1, 143]), gang.output()
     error = gang.error
     assert (error["node"], error["rank"], error["type"]) == (1, 3, kind)
     assert says in error["message"]
