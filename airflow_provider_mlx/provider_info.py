@@ -7,6 +7,7 @@ from typing import Any
 
 def get_provider_info() -> dict[str, Any]:
     """The provider's description, in the form of Airflow's ``provider_info.schema.json``."""
+    from .hooks.kubeflow_pipelines_fields import connection_types
     from .settings import OPTIONS, SECTION
 
     return {
@@ -18,8 +19,20 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "MLX steps",
                 "external-doc-url": "https://github.com/airflow-provider-mlx/airflow-provider-mlx",
                 "tags": ["service"],
+            },
+            {
+                "integration-name": "Kubeflow Pipelines",
+                "external-doc-url": "https://www.kubeflow.org/docs/components/pipelines/",
+                "tags": ["service"],
+            },
+        ],
+        "hooks": [
+            {
+                "integration-name": "Kubeflow Pipelines",
+                "python-modules": ["airflow_provider_mlx.hooks.kubeflow_pipelines"],
             }
         ],
+        "connection-types": connection_types(),
         "operators": [
             {
                 "integration-name": "MLX steps",
@@ -28,7 +41,11 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_mlx.operators.kubernetes_resource",
                     "airflow_provider_mlx.operators.sagemaker_pipeline",
                 ],
-            }
+            },
+            {
+                "integration-name": "Kubeflow Pipelines",
+                "python-modules": ["airflow_provider_mlx.operators.kubeflow_pipelines"],
+            },
         ],
         "sensors": [
             {"integration-name": "MLX steps", "python-modules": ["airflow_provider_mlx.sensors.kubernetes_job"]}

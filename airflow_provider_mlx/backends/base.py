@@ -349,8 +349,12 @@ class Backend(abc.ABC):
         """
         return
 
-    def collect(self, handle: JobHandle) -> None:
-        """Bring what the finished job wrote into the artifact root, where the job could not do so itself."""
+    def collect(self, handle: JobHandle, request: Mapping[str, Any]) -> None:
+        """
+        Bring what the finished job wrote into the artifact root, where the job could not do so itself.
+
+        :param request: what it was made from, as the ledger has it.
+        """
         return
 
     def forget(self, handle: JobHandle) -> None:

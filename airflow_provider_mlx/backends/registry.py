@@ -23,9 +23,11 @@ _OURS: Final[Mapping[str, str]] = {
     "kubernetes": "airflow_provider_mlx.backends.kubernetes.backend:KubernetesBackend",
     "trainer": "airflow_provider_mlx.backends.kubernetes.trainer:TrainerBackend",
     "sagemaker": "airflow_provider_mlx.backends.sagemaker.backend:SageMakerBackend",
+    "kubeflow_pipelines": "airflow_provider_mlx.backends.kubeflow_pipelines.backend:KubeflowPipelinesBackend",
 }
 _OF_OPERATORS: Final[Mapping[str, str]] = {
     "kubernetes_resource": "airflow_provider_mlx.backends.kubernetes.resource:ResourceBackend",
+    "kubeflow_pipeline_run": "airflow_provider_mlx.backends.kubeflow_pipelines.runs.backend:PipelineRunBackend",
     "sagemaker_pipeline": "airflow_provider_mlx.backends.sagemaker.pipelines.backend:PipelineBackend",
 }
 """Backends that no stack names: an operator makes their targets."""

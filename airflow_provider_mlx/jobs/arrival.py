@@ -138,7 +138,7 @@ class Arriving:
         if found is not None:
             check_request(found.request_digest, record, str(current.ledger.identity))
             if state.finished:
-                current.patiently("bring the results", lambda: backend.collect(found.handle))
+                current.patiently("bring the results", lambda: backend.collect(found.handle, record.request))
         cleared = was_cleared(record, facts)
         if not cleared and record.run_cleared != facts.run_cleared:
             # A clear of a running task changes neither. One that came after the result was taken, and before Airflow

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from airflow_provider_mlx.backends.base import Backend, JobHandle, JobStatus, State
@@ -176,7 +177,8 @@ class StepLife:
         """Why there is no result to collect; ``None`` if there is one."""
         current = self._current
         if status.state is not State.ABSENT:
-            current.patiently("bring the results", lambda: active.backend.collect(active.handle))
+            bring = partial(active.backend.collect, active.handle, active.record.request)
+            current.patiently("bring the results", bring)
         ending = ENDINGS[status.state, ledger_says(current, active.ledger)]
         if ending is Ending.COLLECT:
             return None

@@ -130,9 +130,12 @@ class BackendContract(ObserverCases):
     def started(self, backend: Backend, root: str) -> Iterator[Callable[[ContractStep], JobHandle]]:
         """Submits a step and, at the end of the test, stops and forgets its job."""
         handles: list[JobHandle] = []
+        self.requests: dict[str, Mapping[str, Any]] = {}
 
         def start(step: ContractStep) -> JobHandle:
-            handles.append(step.submit(backend, root))
+            request = step.prepare(backend, root)
+            handles.append(backend.submit(request))
+            self.requests[handles[-1].name] = request
             return handles[-1]
 
         yield start
@@ -154,7 +157,7 @@ class BackendContract(ObserverCases):
         """Wait for the end, and bring the results."""
         found = self.wait(backend, handle.name, lambda found: found is not None and found.status.state.finished)
         assert found is not None
-        backend.collect(found.handle)
+        backend.collect(found.handle, self.requests[handle.name])
         return found
 
     def read_log(self, backend: Backend, handle: JobHandle, cursor: str = "") -> list[str]:
@@ -371,7 +374,7 @@ class BackendContract(ObserverCases):
         handle = started(step)
         self.finish(backend, handle)
         before = {item.uri: item.size for item in backend.store.list(root)}
-        backend.collect(handle)
+        backend.collect(handle, self.requests[handle.name])
         assert {item.uri: item.size for item in backend.store.list(root)} == before
         result = step.ledger(backend, root).read_result()
         assert result is not None

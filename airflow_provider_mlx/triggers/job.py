@@ -120,7 +120,7 @@ class JobTrigger(BaseTrigger):
             except BackendUnavailable as error:
                 self.log.warning("mlx: job %s cannot be asked to stop yet: %s", order.handle.name, first_line(error))
                 await asyncio.sleep(2**attempt)
-            except (MlxError, LookupError) as error:
+            except (MlxError, CannotWatch) as error:
                 self.log.error("mlx: job %s cannot be stopped: %s", order.handle.name, error)
                 return
             else:

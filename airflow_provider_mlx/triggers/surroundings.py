@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Stats
 from airflow_provider_mlx.backends.base import Backend
 from airflow_provider_mlx.backends.registry import backend_class
 
-from .watcher import Surroundings
+from .watcher import ReadOnLoop, Surroundings
 
 
 def surroundings_for(name: str, conn_id: str | None) -> Surroundings:
@@ -45,7 +46,14 @@ async def read_connection(conn_id: str) -> Any:
         ) from error
 
 
-async def reader_of(conn_id: str | None) -> Callable[[str], Any]:
-    """A reader of what was read now."""
-    read = {} if conn_id is None else {conn_id: await read_connection(conn_id)}
-    return read.__getitem__
+async def reader_of(conn_id: str | None) -> ReadOnLoop:
+    """
+    Reads connections for a thread beside this loop; the one that is needed for certain is read now.
+
+    :raises CannotWatch: there is none that this triggerer may see.
+    :raises BackendUnavailable: it cannot be read now.
+    """
+    connections = ReadOnLoop(read_connection, asyncio.get_running_loop())
+    if conn_id is not None:
+        await connections.prepare(conn_id)
+    return connections

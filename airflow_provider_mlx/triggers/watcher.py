@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 2.0
 """How long a backend may wait for a change, and the longest from the end of one look to the start of the next."""
 LONGEST_BACKOFF_SECONDS: Final = 60.0
+CONNECTION_READ_SECONDS: Final = 30.0
 CONNECTION_SECONDS: Final = 15 * 60.0
 """How old a connection may grow before it is read again: credentials are rotated."""
 
@@ -95,6 +96,46 @@ class Surroundings:
     connection: Callable[[str], Any]
     backend: Callable[[Mapping[str, Any], Callable[[str], Any]], Backend]
     lag: Callable[[float], None] = lambda seconds: None
+
+
+class ReadOnLoop:
+    """
+    Connections for threads beside a loop: each is read once, on the loop, by whoever asks for it first.
+
+    A backend may need a second connection, whose id its first one holds.
+
+    :param read: reads a connection without blocking the loop.
+    """
+
+    def __init__(self, read: Callable[[str], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._read = read
+        self._loop = loop
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, conn_id: str) -> Any:
+        """
+        A connection; never called on the loop itself.
+
+        :raises CannotWatch: there is none that this triggerer may see.
+        :raises BackendUnavailable: it cannot be read now.
+        """
+        if conn_id not in self._known:
+            reading = asyncio.run_coroutine_threadsafe(self.prepare(conn_id), self._loop)
+            try:
+                reading.result(CONNECTION_READ_SECONDS)
+            except TimeoutError:
+                reading.cancel()
+                raise BackendUnavailable(f"the connection `{conn_id}` cannot be read: no answer") from None
+        return self._known[conn_id]
+
+    async def prepare(self, conn_id: str) -> None:
+        """The same on the loop, beforehand."""
+        try:
+            self._known[conn_id] = await self._read(conn_id)
+        except LookupError as error:
+            raise CannotWatch(str(error)) from error
+        except Exception as error:
+            raise BackendUnavailable(f"the connection `{conn_id}` cannot be read: {type(error).__name__}") from error
 
 
 class Watcher:
@@ -222,22 +263,15 @@ class Watcher:
                 subscription.tell(seen[subscription.handle.name])
 
     async def _connect(self) -> None:
-        read: dict[str, Any] = {}
-        if self._conn_id is not None:
-            try:
-                read[self._conn_id] = await self._around.connection(self._conn_id)
-            except LookupError as error:
-                raise CannotWatch(str(error)) from error
-            except Exception as error:
-                raise BackendUnavailable(
-                    f"the connection `{self._conn_id}` cannot be read: {type(error).__name__}"
-                ) from error
         loop = asyncio.get_running_loop()
+        connections = ReadOnLoop(self._around.connection, loop)
+        if self._conn_id is not None:
+            await connections.prepare(self._conn_id)
         make = self._around.backend
-        backend = await loop.run_in_executor(self._observing, make, self._settings, read.__getitem__)
+        backend = await loop.run_in_executor(self._observing, make, self._settings, connections)
         self._disconnect()
         self._observer = await loop.run_in_executor(self._observing, backend.observer)
-        self._reader = await loop.run_in_executor(self._reading, make, self._settings, read.__getitem__)
+        self._reader = await loop.run_in_executor(self._reading, make, self._settings, connections)
         self._connected_at = time.monotonic()
 
     def _disconnect(self) -> None:

@@ -48,6 +48,9 @@ class Host:
         step = ContractStep(TRAINS, arguments=arguments)
         return step.submit(self.backend, self.root, attempt)
 
+    def request(self, handle):
+        return json.loads((self.folder / "jobs" / handle.name / "request.json").read_text())
+
     def end(self, handle, attempt):
         """As a worker watches: look, tend, and bring what is there at the end; the result, or the error."""
         end = time.monotonic() + 60
@@ -55,7 +58,7 @@ class Host:
             self.backend.tend(handle)
             assert time.monotonic() < end, status
             time.sleep(0.1)
-        self.backend.collect(handle)
+        self.backend.collect(handle, self.request(handle))
         ledger = ContractStep().ledger(self.backend, self.root, attempt)
         self.backend.forget(handle)
         return ledger.read_result() or ledger.read_error()
@@ -140,7 +143,7 @@ def test_what_is_collected_twice_is_stored_once(host, s3_store, root):
     while not one.backend.find(handle.name).status.state.finished:
         time.sleep(0.1)
     for _ in range(2):
-        one.backend.collect(handle)
+        one.backend.collect(handle, one.request(handle))
     one.backend.forget(handle)
     assert epochs(s3_store, root) == [2]
 

@@ -162,7 +162,7 @@ def live_through(backend, step, root, endpoint) -> None:  # noqa: F811
     observer = backend.observer()
     parts = [
         lambda: step.submit(backend, root), lambda: endpoint.wait(name, seconds=60),
-        lambda: observer.observe([handle], 0.0), lambda: backend.read_log(handle), lambda: backend.collect(handle),
+        lambda: observer.observe([handle], 0.0), lambda: backend.read_log(handle), lambda: backend.collect(handle, {}),
         lambda: list(backend.store.list(root)), lambda: backend.forget(handle),
     ]  # fmt: skip
     for part in parts:

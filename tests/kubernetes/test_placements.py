@@ -387,5 +387,5 @@ def test_kueue_a_job_that_can_never_be_admitted_fails_with_what_to_ask(queued):
     status = status_of(backend, handle)
     assert (status.state, status.failure) == (State.FAILED, "CapacityUnavailable")
     assert "requests 8 GPUs, and the quota is 4 → ask for less, or ask the queue's administrator" in status.reason
-    backend.collect(handle)
+    backend.collect(handle, {})
     wait_until("it leaves the queue", lambda: backend.find(handle.name) is None)

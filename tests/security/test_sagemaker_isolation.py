@@ -101,7 +101,7 @@ class World:
             handle = step.submit(backend, self.root, attempt=2)
             name = handle.id.rpartition("/")[2]
             self.endpoint.wait(name, seconds=120)
-            backend.collect(handle)
+            backend.collect(handle, {})
             return name
         finally:
             backend.client.close()

@@ -33,12 +33,39 @@ def test_every_class_that_provider_info_names_can_be_imported() -> None:
 
     info = get_provider_info()
     names = [*info["extra-links"], *info["cli"], *(entry["class-name"] for entry in info["task-decorators"])]
+    names += [entry["hook-class-name"] for entry in info["connection-types"]]
     for name in names:
         module, _, attribute = name.rpartition(".")
         assert hasattr(import_module(module), attribute), name
-    for entry in (*info["operators"], *info["sensors"]):
+    for entry in (*info["operators"], *info["sensors"], *info["hooks"]):
         for module in entry["python-modules"]:
             import_module(module)
+
+
+def test_a_connection_type_is_that_of_its_hook() -> None:
+    from importlib import import_module
+
+    for entry in get_provider_info()["connection-types"]:
+        module, _, name = entry["hook-class-name"].rpartition(".")
+        hook = getattr(import_module(module), name)
+        assert (hook.conn_type, hook.hook_name) == (entry["connection-type"], entry["hook-name"])
+        assert hook.default_conn_name.startswith(hook.conn_type)
+        old = {key.replace("_", "-"): value for key, value in hook.get_ui_field_behaviour().items()}
+        assert old == entry["ui-field-behaviour"], "both generations of Airflow show the same form"
+
+
+def test_the_description_imports_nothing_of_airflow() -> None:
+    code = (
+        "import sys\nfrom airflow_provider_mlx.provider_info import get_provider_info\nget_provider_info()\n"
+        "assert 'airflow' not in sys.modules and 'httpx' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_integration_is_described() -> None:
+    info = get_provider_info()
+    known = {entry["integration-name"] for entry in info["integrations"]}
+    assert {entry["integration-name"] for kind in ("operators", "sensors", "hooks") for entry in info[kind]} == known
 
 
 def test_the_package_imports_nothing_until_it_is_asked() -> None:

@@ -27,6 +27,7 @@ def run_request(spec: JobSpec, settings: KubeflowPipelinesSettings) -> dict[str,
     What is submitted for a step, as plain JSON.
 
     ``run`` lacks what is known later: the experiment's id, and the mark in the description (:func:`run_body`).
+    ``runtime`` says whether our runtime is in the job, which then writes its result itself.
 
     :raises InvalidStep: the server would change or refuse it.
     """
@@ -53,6 +54,7 @@ def run_request(spec: JobSpec, settings: KubeflowPipelinesSettings) -> dict[str,
         "namespace": settings.namespace,
         "experiment": settings.experiment,
         "outputs": spec.outputs_uri,
+        "runtime": spec.command is None,
         "run": run,
     }
 

@@ -85,13 +85,45 @@ class Scratch(_Part):
     storage_class: str = ""
 
 
-class KubeflowPipelinesSettings(TargetSettings):
+class ServerSettings(TargetSettings):
     """
+    What a target says of the server, for steps and for whole pipelines.
+
     :param address: of the API, as ``http://ml-pipeline.kubeflow:8888``; empty for the connection's.
-    :param namespace: of a profile, on a multi-user server; empty on a single-user one.
+    :param namespace: of a profile, on a multi-user server; empty for the connection's.
     :param experiment: where runs are listed; it is made if there is none.
+    :param kubernetes_conn_id: Airflow connection to the server's cluster, by which the logs of pods are read as they
+        are written; empty: by the server, which has them in multi-user mode, or where its archive is set up for it.
+    :param pods_namespace: where the pods are; empty for the profile's, or ``kubeflow`` on a single-user server.
     :param service_account: that the pods run as; empty for the server's own (``pipeline-runner``, ``default-editor``).
     :param pipeline_root: where Kubeflow Pipelines keeps its own artifacts, as the log; empty for the namespace's.
+    :param keep: what becomes of a run that was collected: removing it removes its pods and its page too.
+    :param console_url: the run's page, with ``{namespace}``, ``{run}`` and ``{experiment}``.
+    """
+
+    address: str = ""
+    namespace: str = Field(default="", pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")
+    experiment: str = Field(default="Default", min_length=1, max_length=255)
+    kubernetes_conn_id: str = ""
+    pods_namespace: str = ""
+    service_account: str = ""
+    pipeline_root: str = ""
+    keep: Keep = "always"
+    console_url: str = ""
+
+    def page(self, run: str, experiment: str = "") -> str:
+        """
+        The address of a run's page; empty where the target gives none.
+
+        :raises LookupError, ValueError, AttributeError: it has other names in braces, or braces that do not close.
+        """
+        return self.console_url.format(namespace=self.namespace, run=run, experiment=experiment)
+
+
+class KubeflowPipelinesSettings(ServerSettings):
+    """
+    Where steps run as pipelines of one task.
+
     :param node_selector: labels that a node must have.
     :param tolerations: of taints of nodes, as a pod has them.
     :param affinity: of a pod, as Kubernetes writes it: ``nodeAffinity`` alone.
@@ -104,15 +136,7 @@ class KubeflowPipelinesSettings(TargetSettings):
     :param volumes: what is mounted into the step's pod.
     :param labels: further labels of the step's pod, as Kueue's ``kueue.x-k8s.io/queue-name``.
     :param annotations: further annotations of the step's pod.
-    :param keep: what becomes of a run that was collected: removing it removes its pods and its page too.
-    :param console_url: the run's page, with ``{namespace}``, ``{run}`` and ``{experiment}``.
     """
-
-    address: str = ""
-    namespace: str = Field(default="", pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")
-    experiment: str = Field(default="Default", min_length=1, max_length=255)
-    service_account: str = ""
-    pipeline_root: str = ""
 
     node_selector: dict[str, Text] = Field(default={})
     tolerations: tuple[dict[str, Any], ...] = ()
@@ -127,17 +151,6 @@ class KubeflowPipelinesSettings(TargetSettings):
     volumes: tuple[Volume, ...] = ()
     labels: dict[str, Text] = Field(default={})
     annotations: dict[str, Text] = Field(default={})
-
-    keep: Keep = "always"
-    console_url: str = ""
-
-    def page(self, run: str, experiment: str = "") -> str:
-        """
-        The address of a run's page; empty where the target gives none.
-
-        :raises LookupError, ValueError, AttributeError: it has other names in braces, or braces that do not close.
-        """
-        return self.console_url.format(namespace=self.namespace, run=run, experiment=experiment)
 
     @model_validator(mode="before")
     @classmethod

@@ -73,9 +73,16 @@ class Node:
 
 def nodes_of(workflow: Mapping[str, Any]) -> tuple[Node, ...]:
     """All nodes, in the order in which they began."""
-    name = str((workflow.get("metadata") or {}).get("name") or "")
-    found = [node for one in _raw(workflow) if (node := _node(one, name)) is not None]
+    found = (node for node, _ in raw_nodes_of(workflow))
     return tuple(sorted(found, key=lambda node: (node.started is None, node.started, node.path)))
+
+
+def raw_nodes_of(workflow: Mapping[str, Any]) -> Iterator[tuple[Node, Mapping[str, Any]]]:
+    """All nodes, each with what the Workflow has of it."""
+    name = str((workflow.get("metadata") or {}).get("name") or "")
+    for raw in _raw(workflow):
+        if (node := _node(raw, name)) is not None:
+            yield node, raw
 
 
 def failed_nodes(workflow: Mapping[str, Any]) -> tuple[Node, ...]:

@@ -254,7 +254,7 @@ class KubernetesBackend(Backend):
         if job is not None and not looking.status(job).state.finished:
             self._stop(job, looking, "Airflow asked for it")
 
-    def collect(self, handle: JobHandle) -> None:
+    def collect(self, handle: JobHandle, request: Mapping[str, Any]) -> None:
         """
         Write down what a container without our runtime said; and put to rest a job that cannot start, as one whose
         image cannot be pulled: the cluster would try for ever.

@@ -222,11 +222,10 @@ class LocalBackend(Backend):
         if request is not None and (checkpoints := self._checkpoints(request, folder)) is not None:
             checkpoints.keep(self.store)
 
-    def collect(self, handle: JobHandle) -> None:
+    def collect(self, handle: JobHandle, request: Mapping[str, Any]) -> None:
         """Upload what a job wrote under a store that was brought to it; the result last, then its checkpoints."""
         folder = self._folder_of(handle)
-        request = _read(folder / REQUEST)
-        if request is None or not (folder / "store").is_dir():
+        if not (folder / "store").is_dir():
             return
         mine = Path(_staged(request["outputs_uri"], request, folder))
         files = sorted(path for path in mine.rglob("*") if path.is_file()) if mine.is_dir() else []

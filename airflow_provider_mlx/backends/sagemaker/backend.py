@@ -19,11 +19,14 @@ from airflow_provider_mlx.backends.base import (
     FoundJob,
     JobHandle,
     JobObserver,
+    JobStatus,
     JobView,
     LogChunk,
+    State,
     TargetSettings,
     no_connections,
 )
+from airflow_provider_mlx.backends.one_job import OneJobObserver
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
 from airflow_provider_mlx.runtime.protocol import StoreAccess
 from airflow_provider_mlx.step.spec import JobSpec, request_digest
@@ -34,7 +37,7 @@ from .credentials import Session, session_of, with_credentials
 from .leavings import Leavings
 from .logs import JobLogs
 from .names import REQUEST_DIGEST, sagemaker_name
-from .observer import SageMakerJobObserver, SageMakerObserver
+from .observer import SageMakerObserver
 from .plan import job_problems, job_request
 from .settings import Kind, SageMakerSettings
 from .status import WORDS, status_of
@@ -128,8 +131,14 @@ class SageMakerBackend(Backend):
         return SageMakerObserver(self._new_client(), self._kind)
 
     def observer_of(self, handle: JobHandle) -> JobObserver:
-        """The same for one job alone."""
-        return SageMakerJobObserver(self._new_client(), self._kind)
+        """Asks for one job, by its name."""
+        client = self._new_client()
+
+        def look(job: JobHandle) -> JobStatus:
+            found = self._describe(job.name, client)
+            return JobStatus(State.ABSENT) if found is None else status_of(self._kind, found)
+
+        return OneJobObserver(look, client.close)
 
     def watch_scope(self) -> Mapping[str, Any]:
         """A region and a kind of job: one list sees them all."""
@@ -157,7 +166,7 @@ class SageMakerBackend(Backend):
             if not self._is_over(handle):
                 raise
 
-    def collect(self, handle: JobHandle) -> None:
+    def collect(self, handle: JobHandle, request: Mapping[str, Any]) -> None:
         """Bring what SageMaker has taken from the job into the attempt's folder, and its last word."""
         job = self._describe(handle.name)
         if job is None:
@@ -193,9 +202,9 @@ class SageMakerBackend(Backend):
 
         return AwsClient(assumed, self.client.region)
 
-    def _describe(self, name: str) -> dict[str, Any] | None:
+    def _describe(self, name: str, client: AwsClient | None = None) -> dict[str, Any] | None:
         try:
-            return self.client.call(f"describe_{self._kind}_job", **self._named(name))
+            return (client or self.client).call(f"describe_{self._kind}_job", **self._named(name))
         except Missing:
             return None
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import JobStatus, State
 from airflow_provider_mlx.backends.kubernetes.results import spoken
-from airflow_provider_mlx.runtime.protocol import CONTEXT_FILE, ERROR_FILE, PROTOCOL, RESULT_FILE
+from airflow_provider_mlx.backends.outcomes import plain_result, record_outcome
+from airflow_provider_mlx.runtime.protocol import ERROR_FILE, RESULT_FILE
 from airflow_provider_mlx.runtime.records import ERROR_DEFAULTS
-from airflow_provider_mlx.runtime.results import RETURN_VALUE
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.runtime.values import Dataset
 
@@ -76,9 +75,7 @@ class Leavings:
             self._store.delete(uri)
 
     def _create(self, name: str, body: Mapping[str, Any]) -> None:
-        step = json.loads(self._store.read(join(self._outputs, CONTEXT_FILE)) or b"{}").get("step")
-        whole = {"protocol": PROTOCOL, "step": step, **body}
-        self._store.create(join(self._outputs, name), json.dumps(whole, indent=1).encode())
+        record_outcome(self._store, self._outputs, name, body)
 
     def _outcome(self) -> dict[str, Any]:
         """What a container's own command has to say: its exit message, its model, the metrics of its log."""
@@ -88,11 +85,7 @@ class Leavings:
             {"model": model, "metrics": metrics} if self._kind == "training" else spoken(self._job.get("ExitMessage"))
         )
         ended = self._words.started.replace("Start", "End")
-        times = {"started_at": self._job.get(self._words.started), "finished_at": self._job.get(ended)}
-        return {
-            "outputs": {RETURN_VALUE: {"artifact": None, "inline": True, "value": value}},
-            "metrics": metrics,
-            "datasets": {"read": [], "written": [Dataset(model).to_wire()] if model else []},
-            "skipped": None,
-            "timings": {name: at.isoformat() for name, at in times.items() if at is not None},
-        }
+        return plain_result(
+            value, started=self._job.get(self._words.started), finished=self._job.get(ended), metrics=metrics,
+            datasets={"written": [Dataset(model).to_wire()] if model else []},
+        )  # fmt: skip

@@ -72,7 +72,7 @@ def finish(backend, handle, seconds=180):
     while time.monotonic() < until:
         found = backend.find(handle.name)
         if found is not None and found.status.state.finished:
-            backend.collect(found.handle)
+            backend.collect(found.handle, {})
             return found
         time.sleep(0.2)
     raise AssertionError(f"after {seconds} s the job is still {backend.find(handle.name)}")

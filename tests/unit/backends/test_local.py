@@ -314,7 +314,7 @@ def test_forgetting_removes_the_folder_and_a_name_alone_is_enough(backend, root)
     assert not folder_of(handle).exists()
     assert backend.read_log(named) == backend.read_log(handle, "")
     backend.cancel(named)
-    backend.collect(named)
+    backend.collect(named, {})
 
 
 def test_a_line_of_megabytes_comes_in_pieces_of_whole_characters(backend):

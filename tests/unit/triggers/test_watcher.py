@@ -91,9 +91,9 @@ async def until_done(place, name, **where):
 def test_two_hundred_jobs_are_one_question(place):
     async def scenario():
         waiting = [asyncio.create_task(until_done(place, f"job-{index}")) for index in range(200)]
-        await asyncio.sleep(0.2)
+        while not place.board.calls or len(place.board.calls[-1]) < 200:
+            await asyncio.sleep(0.01)
         asked = len(place.board.calls)
-        assert len(place.board.calls[-1]) == 200
         assert asked < 20, "as many questions as looks, not as jobs"
         place.board.says = {f"job-{index}": DONE for index in range(200)}
         await asyncio.gather(*waiting)

@@ -7,7 +7,6 @@ execution a job's name means, and what its steps leave behind.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Final
@@ -23,10 +22,10 @@ from airflow_provider_mlx.backends.base import (
     TargetSettings,
     no_connections,
 )
+from airflow_provider_mlx.backends.outcomes import record_outcome
 from airflow_provider_mlx.backends.sagemaker.client import AwsClient, Missing
 from airflow_provider_mlx.backends.sagemaker.credentials import Session, session_of
 from airflow_provider_mlx.exceptions import (
-    ArtifactError,
     BackendUnavailable,
     InvalidStep,
     JobConflict,
@@ -35,7 +34,7 @@ from airflow_provider_mlx.exceptions import (
     Problem,
     first_line,
 )
-from airflow_provider_mlx.runtime.protocol import CONTEXT_FILE, ERROR_FILE, PROTOCOL, RESULT_FILE
+from airflow_provider_mlx.runtime.protocol import ERROR_FILE, RESULT_FILE
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.step.spec import JobSpec, request_digest
 
@@ -43,7 +42,7 @@ from .observer import PipelineObserver
 from .outcome import Jobs, error_of, result_of
 from .parameters import definition_problems, parse_definition
 from .reading import list_steps, new_lines
-from .request import Marked, display_tail, execution_problems, execution_request, mark_in, marked, token
+from .request import digest_in, display_tail, execution_problems, execution_request, marked, token
 from .settings import PipelineSettings, name_of
 from .steps import status_of
 
@@ -98,7 +97,7 @@ class PipelineBackend(Backend):
         if there := self._arn_of(request["name"], pages=PAGES_BEFORE_START):
             return self._ours(request["name"], there, digest)
         self._check(body)
-        described = marked(body["PipelineExecutionDescription"], Marked(digest, request["outputs"]))
+        described = marked(body["PipelineExecutionDescription"], digest)
         answer = self.client.call("start_pipeline_execution", **{**body, "PipelineExecutionDescription": described})
         return self._ours(request["name"], answer["PipelineExecutionArn"], digest)
 
@@ -160,33 +159,21 @@ class PipelineBackend(Backend):
             if not self._is_over(arn):
                 raise
 
-    def collect(self, handle: JobHandle) -> None:
-        """
-        Write down the result, or which step failed and why; what is written already stays.
-
-        :raises ArtifactError: the execution's description names a folder that is not this job's.
-        """
+    def collect(self, handle: JobHandle, request: Mapping[str, Any]) -> None:
+        """Write down the result, or which step failed and why; what is written already stays."""
         told = self._describe(self._execution(handle))
         if told is None:
             return
         state = status_of(told["PipelineExecutionStatus"]).state
-        outputs = mark_in(str(told.get("PipelineExecutionDescription", ""))).outputs
         name = {State.SUCCEEDED: RESULT_FILE, State.FAILED: ERROR_FILE}.get(state)
-        if name is None or not outputs or self.store.facts(join(outputs, name)) is not None:
+        if name is None or self.store.facts(join(request["outputs"], name)) is not None:
             return
-        step = json.loads(self.store.read(join(outputs, CONTEXT_FILE)) or b"{}").get("step") or {}
-        if step.get("job") != handle.name:  # who may update executions can change descriptions
-            raise ArtifactError(
-                f"the description of {told['PipelineExecutionArn']} names a folder that is not this job's: {outputs}",
-                remedy="somebody has changed it: look at who may call UpdatePipelineExecution, and clear the task",
-            )
         steps = list_steps(self.client, told["PipelineExecutionArn"])
         if state is State.SUCCEEDED:
             body = result_of(told, steps, Jobs(self.client, steps))
         else:
             body = error_of(self.client, told, steps)
-        whole = {"protocol": PROTOCOL, "step": step, **body}
-        self.store.create(join(outputs, name), json.dumps(whole, indent=1).encode())
+        record_outcome(self.store, request["outputs"], name, body)
 
     # --- parts ---------------------------------------------------------------------------------------------------
 
@@ -253,12 +240,12 @@ class PipelineBackend(Backend):
         if told is None:
             return None
         status = status_of(told["PipelineExecutionStatus"], str(told.get("FailureReason") or ""))
-        mark = mark_in(str(told.get("PipelineExecutionDescription", "")))
+        digest = digest_in(str(told.get("PipelineExecutionDescription", "")))
         location = {
             "region": arn.split(":")[3], "pipeline": str(told.get("PipelineArn") or self.settings.pipeline),
             "execution": arn,
         }  # fmt: skip
-        return FoundJob(JobHandle(self.name, name, id=arn, location=location), status, mark.digest)
+        return FoundJob(JobHandle(self.name, name, id=arn, location=location), status, digest)
 
     def _execution(self, handle: JobHandle) -> str:
         """A handle's ARN; of one that was made from a name alone, as far as the name is found."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
+from airflow_provider_mlx.backends.outcomes import plain_result
 from airflow_provider_mlx.backends.sagemaker.client import AwsClient, Missing
 from airflow_provider_mlx.backends.sagemaker.faults import fault_of
 from airflow_provider_mlx.backends.sagemaker.status import WORDS
 from airflow_provider_mlx.runtime.records import ERROR_DEFAULTS, MAX_MESSAGE_BYTES, bounded
-from airflow_provider_mlx.runtime.results import RETURN_VALUE
 from airflow_provider_mlx.runtime.values import Dataset
 from airflow_provider_mlx.runtime.wire import encode
 
@@ -61,15 +60,11 @@ def result_of(execution: Mapping[str, Any], steps: Sequence[StepSeen], jobs: Job
         value["left_out"] = len(steps) - MAX_STEPS
     read = {uri for step in steps for uri in _inputs(jobs.of(step))}
     written = {uri for step in steps for uri in _written(step, jobs.of(step))}
-    times = {"started_at": execution.get("CreationTime"), "finished_at": execution.get("LastModifiedTime")}
-    return {
-        "outputs": {RETURN_VALUE: {"artifact": None, "inline": True, "value": encode(value)}},
-        "metrics": {},
+    return plain_result(
+        encode(value), started=execution.get("CreationTime"), finished=execution.get("LastModifiedTime"),
         # what one step writes and another reads does not come from elsewhere
-        "datasets": {"read": _wire(read - _below(written, read)), "written": _wire(written)},
-        "skipped": None,
-        "timings": {name: at.isoformat() for name, at in times.items() if isinstance(at, datetime)},
-    }
+        datasets={"read": _wire(read - _below(written, read)), "written": _wire(written)},
+    )  # fmt: skip
 
 
 def error_of(client: AwsClient, execution: Mapping[str, Any], steps: Sequence[StepSeen]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 The request of ``StartPipelineExecution``: pure.
 
 One attempt has one token, so SageMaker starts one execution for it however often it is asked, and one display name, by
-which a worker finds an execution whose answer was lost. What it was made from, and where its results belong, stand at
-the end of its description: that is what SageMaker tells of an execution together with its status.
+which a worker finds an execution whose answer was lost. What it was made from stands at the end of its description:
+that is what SageMaker tells of an execution together with its status.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from airflow_provider_mlx.backends.sagemaker.names import sagemaker_name
 from airflow_provider_mlx.backends.sagemaker.validation import request_problems
@@ -27,8 +27,7 @@ MARK: Final = " mlx:"
 """Between the description that people read and what we read."""
 DESCRIPTION_LIMIT: Final = 3072
 """Source: the API reference of ``StartPipelineExecution``, ``PipelineExecutionDescription``."""
-_MARK_LENGTH: Final = 110
-"""Of a mark without its URI."""
+_MARK_LENGTH: Final = len(MARK) + 64
 
 _FIELDS: Final[Mapping[str, str]] = {
     "PipelineName": "pipeline",
@@ -44,21 +43,9 @@ _FIELDS: Final[Mapping[str, str]] = {
 """Member of the request → the operator's field."""
 
 
-class Marked(NamedTuple):
-    """
-    What an execution's description says to us.
-
-    :param digest: of the request that made it.
-    :param outputs: the attempt's folder.
-    """
-
-    digest: str = ""
-    outputs: str = ""
-
-
 def execution_request(spec: JobSpec, settings: PipelineSettings) -> dict[str, Any]:
     """
-    The request, but for the mark in its description: the mark has the request's digest.
+    The request, but for the mark in its description, which has the request's digest.
 
     :param spec: whose manifest has the fields of the operator.
     """
@@ -86,7 +73,7 @@ def execution_problems(spec: JobSpec, settings: PipelineSettings) -> list[Proble
     except (LookupError, ValueError, AttributeError) as error:
         what = f"{settings.console_url!r} cannot be filled in: {error}"
         problems.append(Problem(what, "it may hold {region}, {pipeline} and {execution}", "console_url"))
-    room = DESCRIPTION_LIMIT - _MARK_LENGTH - len(json.dumps(spec.outputs_uri))
+    room = DESCRIPTION_LIMIT - _MARK_LENGTH
     if len(_description(spec, asked)) > room:
         problems.append(Problem(f"it is longer than {room} characters", "shorten it", "description"))
     if not problems:
@@ -119,18 +106,15 @@ def token(*parts: str) -> str:
     return hashlib.sha256("/".join(("airflow-provider-mlx", *parts)).encode()).hexdigest()
 
 
-def marked(description: str, mark: Marked) -> str:
-    """A description with our mark."""
-    return f"{description}{MARK}{json.dumps(mark, separators=(',', ':'))}"
+def marked(description: str, digest: str) -> str:
+    """A description that says, behind what people read, from which request the execution was made."""
+    return f"{description}{MARK}{digest}"
 
 
-def mark_in(description: str) -> Marked:
-    """The mark of a description; an empty one for an execution that is not ours."""
-    try:
-        digest, outputs = json.loads(description.rpartition(MARK)[2])
-    except (ValueError, TypeError):
-        return Marked()
-    return Marked(digest, outputs) if isinstance(digest, str) and isinstance(outputs, str) else Marked()
+def digest_in(description: str) -> str:
+    """The digest in a description; empty for an execution that is not ours."""
+    tail = description.rpartition(MARK)[2]
+    return tail if re.fullmatch(r"[0-9a-f]{64}", tail) else ""
 
 
 def _body(spec: JobSpec, settings: PipelineSettings, asked: Mapping[str, Any]) -> dict[str, Any]:

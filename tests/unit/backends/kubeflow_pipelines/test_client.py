@@ -123,14 +123,35 @@ def test_an_unknown_run_is_none_and_a_gateways_404_is_no_answer(client, server):
         client.find_run("r-1")
 
 
-def test_runs_are_listed_by_id_a_page_at_a_time(client, server):
-    server.runs = {f"r-{number}": {"run_id": f"r-{number}", "state": "RUNNING"} for number in range(50)}
-    wanted = [f"r-{number}" for number in range(0, 50, 2)]
+def test_runs_are_listed_by_id_a_hundred_per_question_and_a_page_per_answer(client, server):
+    server.runs = {f"r-{number}": {"run_id": f"r-{number}", "state": "RUNNING"} for number in range(250)}
+    wanted = [f"r-{number}" for number in range(0, 250, 2)]
     assert [run["run_id"] for run in client.list_runs(run_ids=wanted)] == wanted
     filters = [json.loads(one.query["filter"]) for one in server.asked]
-    assert [len(one["predicates"][0]["string_values"]["values"]) for one in filters] == [20, 5]
+    assert [len(one["predicates"][0]["string_values"]["values"]) for one in filters] == [100] * 5 + [25] * 2
     for one in filters:
         check_wire("v2beta1Filter", one)
+
+
+def test_no_ids_are_no_question(client, server):
+    assert list(client.list_runs(run_ids=[])) == []
+    assert client.count_runs([]) == 0
+    assert server.asked == []
+
+
+def test_runs_are_counted_by_one_row_a_question(client, server):
+    server.runs = {f"r-{number}": {"run_id": f"r-{number}", "state": "RUNNING"} for number in range(150)}
+    assert client.count_runs([*server.runs, "gone"]) == 150
+    assert [one.query["page_size"] for one in server.asked] == ["1", "1"]
+
+
+def test_a_run_is_not_asked_for_any_more_by_who_was_held_up(client, server):
+    def too_late():
+        raise BackendUnavailable("held up")
+
+    with pytest.raises(BackendUnavailable, match="held up"):
+        client.create_run({"run_id": "r-1"}, before_asking=too_late)
+    assert [one.method for one in server.asked] == ["GET"]
 
 
 def test_runs_are_listed_by_state_over_all_pages(client, server):

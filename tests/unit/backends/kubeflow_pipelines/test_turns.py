@@ -10,8 +10,8 @@ import pytest
 from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.kubeflow_pipelines.access import ServerAccess
 from airflow_provider_mlx.backends.kubeflow_pipelines.client import KubeflowPipelinesClient
-from airflow_provider_mlx.backends.kubeflow_pipelines.transport import CONNECT_SECONDS, READ_SECONDS
-from airflow_provider_mlx.backends.kubeflow_pipelines.turns import TURN, take_turn
+from airflow_provider_mlx.backends.kubeflow_pipelines.transport import CONNECT_SECONDS, PAUSES, READ_SECONDS
+from airflow_provider_mlx.backends.kubeflow_pipelines.turns import ASK_WITHIN, TURN, Turn, take_turn
 from airflow_provider_mlx.exceptions import BackendUnavailable
 from tests.unit.backends.kubeflow_pipelines.server import serving
 
@@ -52,7 +52,17 @@ def test_a_turn_that_cannot_be_read_is_somebodys(tmp_path):
 
 
 def test_a_turn_lasts_longer_than_a_request():
-    assert timedelta(seconds=CONNECT_SECONDS + READ_SECONDS) < TURN
+    connecting = CONNECT_SECONDS * (len(PAUSES) + 1) + sum(PAUSES)
+    assert ASK_WITHIN + timedelta(seconds=connecting + READ_SECONDS) < TURN
+
+
+def test_who_was_held_up_after_a_turn_asks_no_more():
+    now = [100.0]
+    turn = Turn(until=110.0, clock=lambda: now[0])
+    turn.check()
+    now[0] = 110.5
+    with pytest.raises(BackendUnavailable, match="looks again first"):
+        turn.check()
 
 
 def test_many_workers_at_once_make_one_workflow(tmp_path):
@@ -62,8 +72,8 @@ def test_many_workers_at_once_make_one_workflow(tmp_path):
             client = KubeflowPipelinesClient(lambda: ServerAccess(server.url))
             try:
                 if client.find_run("r-1") is None:
-                    take_turn(ObjectStore(), f"file://{tmp_path}/attempt-1")
-                    client.create_run({"run_id": "r-1"})
+                    turn = take_turn(ObjectStore(), f"file://{tmp_path}/attempt-1")
+                    client.create_run({"run_id": "r-1"}, before_asking=turn.check)
                 return "made or found"
             except BackendUnavailable:
                 return "later"

@@ -9,9 +9,8 @@ import pytest
 from airflow_provider_mlx.backends.base import JobHandle
 from airflow_provider_mlx.backends.sagemaker.client import Missing
 from airflow_provider_mlx.backends.sagemaker.pipelines.backend import PipelineBackend
-from airflow_provider_mlx.backends.sagemaker.pipelines.request import Marked, display_tail, marked
+from airflow_provider_mlx.backends.sagemaker.pipelines.request import display_tail, marked
 from airflow_provider_mlx.backends.sagemaker.pipelines.settings import PipelineSettings
-from airflow_provider_mlx.exceptions import ArtifactError
 from airflow_provider_mlx.step.spec import request_digest
 from tests.unit.backends.sagemaker.pipelines.made import ARN, IDENTITY, Aws, backend_on, execution, plan, spec
 
@@ -30,7 +29,7 @@ def test_an_execution_whose_answer_was_lost_is_found_by_its_display_name():
     def listed(NextToken=None, **_):
         return {"PipelineExecutionSummaries": pages[NextToken], **({"NextToken": "2"} if NextToken is None else {})}
 
-    described = marked("for people", Marked("d" * 64, "s3://ml-prod/mlx"))
+    described = marked("for people", "d" * 64)
     aws = Aws(
         list_pipeline_executions=listed,
         describe_pipeline_execution=execution("Executing", PipelineExecutionDescription=described),
@@ -50,7 +49,7 @@ def test_a_search_has_an_end_and_a_pipeline_that_is_gone_has_no_executions():
 
 def test_a_start_looks_for_its_execution_first_and_checks_nothing_then():
     request = plan(1)
-    described = marked("for people", Marked(request_digest(request), "s3://ml-prod/mlx"))
+    described = marked("for people", request_digest(request))
     name = request["request"]["PipelineExecutionDisplayName"]
     aws = Aws(
         list_pipeline_executions={"PipelineExecutionSummaries": summaries(name)},
@@ -60,12 +59,12 @@ def test_a_start_looks_for_its_execution_first_and_checks_nothing_then():
     assert aws.calls == ["list_pipeline_executions", "describe_pipeline_execution"]
 
 
-def finished(tmp_path, *, job, status="Succeeded"):
-    """A backend whose one execution is over, and whose description names an attempt's folder of a job."""
+def finished(tmp_path, *, status="Succeeded"):
+    """A backend whose one execution is over, and an attempt's folder."""
     folder = tmp_path / "attempt-1"
     folder.mkdir()
-    (folder / "context.json").write_text(json.dumps({"step": {"job": job}}))
-    described = marked("for people", Marked("d" * 64, folder.as_uri()))
+    (folder / "context.json").write_text(json.dumps({"step": {"job": "job-1"}}))
+    described = marked("for people", "d" * 64)
     aws = Aws(
         describe_pipeline_execution=execution(status, PipelineExecutionDescription=described, FailureReason="why"),
         list_pipeline_execution_steps={"PipelineExecutionSteps": []},
@@ -80,11 +79,11 @@ def finished(tmp_path, *, job, status="Succeeded"):
     [("Succeeded", "result.json"), ("Failed", "error.json"), ("CompletedWithFailures", "error.json")],
 )
 def test_what_is_left_is_written_once(tmp_path, status, file):
-    backend, handle, folder, aws = finished(tmp_path, job="job-1", status=status)
-    backend.collect(handle)
+    backend, handle, folder, aws = finished(tmp_path, status=status)
+    backend.collect(handle, {"outputs": folder.as_uri()})
     calls = len(aws.calls)
     first = (folder / file).read_text()
-    backend.collect(handle)
+    backend.collect(handle, {"outputs": folder.as_uri()})
     assert (folder / file).read_text() == first
     assert json.loads(first)["step"] == {"job": "job-1"}
     assert aws.calls[calls:] == ["describe_pipeline_execution"], "what is there is not made again"
@@ -92,15 +91,8 @@ def test_what_is_left_is_written_once(tmp_path, status, file):
 
 @pytest.mark.parametrize("status", ["Executing", "Stopping", "Stopped"])
 def test_of_what_is_not_over_or_was_stopped_nothing_is_written(tmp_path, status):
-    backend, handle, folder, _ = finished(tmp_path, job="job-1", status=status)
-    backend.collect(handle)
-    assert [path.name for path in folder.iterdir()] == ["context.json"]
-
-
-def test_a_folder_of_another_job_is_not_written_to(tmp_path):
-    backend, handle, folder, _ = finished(tmp_path, job="job-2")
-    with pytest.raises(ArtifactError, match="UpdatePipelineExecution"):
-        backend.collect(handle)
+    backend, handle, folder, _ = finished(tmp_path, status=status)
+    backend.collect(handle, {"outputs": folder.as_uri()})
     assert [path.name for path in folder.iterdir()] == ["context.json"]
 
 

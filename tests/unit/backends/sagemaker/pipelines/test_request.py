@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_mlx.backends.sagemaker.pipelines.backend import PipelineBackend
-from airflow_provider_mlx.backends.sagemaker.pipelines.request import Marked, display_tail, mark_in, marked, token
+from airflow_provider_mlx.backends.sagemaker.pipelines.request import digest_in, display_tail, marked, token
 from airflow_provider_mlx.backends.sagemaker.pipelines.settings import PipelineSettings, name_of, region_of
 from tests.unit.backends.sagemaker.pipelines.made import ARN, IDENTITY, plan, spec
 
@@ -64,7 +64,7 @@ def test_an_attempt_has_one_token_and_one_name_and_no_other_has_them():
         pytest.param({"parallelism": True}, ["parallelism: True is no whole number"], id="a boolean is no number"),
         pytest.param({"parameters": {"A": "x" * 1025}}, ["parameters[0].Value: it has 1025 characters"], id="a long value"),
         pytest.param({"display_name": "a b"}, ["display_name: 'a b-a"], id="a name with a space"),
-        pytest.param({"description": "x" * 3000}, ["description: it is longer than"], id="a long description"),
+        pytest.param({"description": "x" * 3010}, ["description: it is longer than"], id="a long description"),
         pytest.param(
             {"source_execution": f"{ARN}/execution/x"}, ["source_execution: an execution whose results are used goes"],
             id="a source without steps",
@@ -93,10 +93,10 @@ def test_a_version_is_a_number_or_an_alias(version, member):
 
 
 def test_a_description_tells_people_and_us():
-    mark = Marked("d" * 64, "s3://ml-prod/mlx/runs/a röot/attempt-1")
-    assert mark_in(marked("for people, about mlx: all", mark)) == mark
-    for foreign in ("", "somebody's own", "mlx:", " mlx:[]", ' mlx:[1,"a"]', " mlx:{"):
-        assert mark_in(foreign) == Marked()
+    digest = "d" * 64
+    assert digest_in(marked("for people, about mlx: all", digest)) == digest
+    for foreign in ("", "somebody's own", "mlx:", " mlx:[]", f" mlx:{digest[1:]}", f" mlx:{digest} and more"):
+        assert digest_in(foreign) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Runs of whole pipelines: compiled ones, and those that are registered on the server."""

@@ -1,0 +1,118 @@
+"""
+Runs whole pipelines: a job is one run.
+
+The life of such a job is every job's: this says what its request is, what of it only the server knows, and what its
+tasks leave behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any, ClassVar
+
+from airflow_provider_mlx.backends.base import JobHandle, JobStatus, LogChunk, State, TargetSettings
+from airflow_provider_mlx.backends.kubeflow_pipelines.client import KubeflowPipelinesClient
+from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import parse_pipeline
+from airflow_provider_mlx.backends.kubeflow_pipelines.faults import fault_in
+from airflow_provider_mlx.backends.kubeflow_pipelines.names import run_id
+from airflow_provider_mlx.backends.kubeflow_pipelines.pipelines import PipelineRegistry
+from airflow_provider_mlx.backends.kubeflow_pipelines.progress import new_lines
+from airflow_provider_mlx.backends.kubeflow_pipelines.reading import Reading, RunReader
+from airflow_provider_mlx.backends.kubeflow_pipelines.server import ServerBackend
+from airflow_provider_mlx.backends.outcomes import record_outcome
+from airflow_provider_mlx.exceptions import InvalidStep, MlxError, Problem
+from airflow_provider_mlx.runtime.protocol import ERROR_FILE, RESULT_FILE
+from airflow_provider_mlx.runtime.uris import join
+from airflow_provider_mlx.step.spec import JobSpec
+
+from .following import FollowedTasks
+from .outcome import error_of, result_of
+from .outputs import TASK
+from .request import changed_pipeline, changes, pipeline_problems, run_of_pipeline, run_problems
+from .settings import RunSettings
+
+
+class PipelineRunBackend(ServerBackend):
+    """Runs one pipeline per job."""
+
+    name = "kubeflow_pipeline_run"
+    settings_model: ClassVar[type[TargetSettings]] = RunSettings
+    settings: RunSettings
+
+    def plan(self, spec: JobSpec) -> Mapping[str, Any]:
+        """The request, but for what only the server knows."""
+        return run_of_pipeline(spec, self.settings)
+
+    def problems(self, spec: JobSpec) -> list[Problem]:
+        """What the pipeline or the server does not take."""
+        return run_problems(spec, self.settings)
+
+    def read_log(self, handle: JobHandle, cursor: str = "") -> LogChunk:
+        """A line per task that has begun or ended."""
+        return _read_tasks(self.client, handle.name, cursor)
+
+    def _followed(self, client: KubeflowPipelinesClient) -> FollowedTasks:
+        return FollowedTasks(lambda name, cursor: _read_tasks(client, name, cursor))
+
+    def _completed(self, body: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Look a registered pipeline up.
+
+        :raises InvalidStep: there is none, or it does not take what it is given; nothing was started.
+        """
+        registered = request.get("registered")
+        if registered is None:
+            return body
+        version = self._version(str(registered["name"]), str(registered.get("version") or ""))
+        pipeline = parse_pipeline(version["pipeline_spec"])
+        asked = {**request["asked"], "parameters": (body.get("runtime_config") or {}).get("parameters") or {}}
+        if problems := pipeline_problems(pipeline, asked):
+            raise InvalidStep(f"the pipeline `{registered['name']}` does not take this; nothing was started", problems)
+        if changes(asked):
+            return {**body, "pipeline_spec": changed_pipeline(pipeline, asked).pipeline_spec}
+        ids = {name: version[name] for name in ("pipeline_id", "pipeline_version_id")}
+        return {**body, "pipeline_version_reference": ids}
+
+    def _version(self, name: str, wanted: str) -> dict[str, Any]:
+        registry = PipelineRegistry(self.client)
+        found = registry.find_pipeline(name)
+        if found is None:
+            where = f" in `{self.settings.namespace}`" if self.settings.namespace else ""
+            problem = Problem("the server does not know it", "check its name, the namespace and the server", "pipeline")
+            raise InvalidStep(f"there is no pipeline `{name}`{where}", [problem])
+        pipeline_id = str(found["pipeline_id"])
+        version = registry.find_version(pipeline_id, wanted) if wanted else next(registry.versions(pipeline_id), None)
+        if version is None:
+            names = [str(one.get("display_name")) for one in islice(registry.versions(pipeline_id), 10)]
+            remedy = f"it has {', '.join(names)}" if names else "it has none yet: upload one"
+            problem = Problem("the pipeline has no such version", remedy, "version")
+            raise InvalidStep(f"the pipeline `{name}` cannot be run in version `{wanted or 'latest'}`", [problem])
+        return version
+
+    def _bring(self, request: Mapping[str, Any], run: Mapping[str, Any], status: JobStatus) -> None:
+        """The result, or which task failed and why; what is written already stays."""
+        name = {State.SUCCEEDED: RESULT_FILE, State.FAILED: ERROR_FILE}.get(status.state)
+        if name is None or self.store.facts(join(request["outputs"], name)) is not None:
+            return
+        reading = RunReader(self.client).read(str(run["run_id"]))
+        if status.state is State.SUCCEEDED:
+            body = result_of(reading, request["asked"].get("outputs") or {})
+        else:
+            body = error_of(reading, self._tail(reading))
+        record_outcome(self.store, request["outputs"], name, body)
+
+    def _tail(self, reading: Reading) -> list[str]:
+        fault = fault_in(reading.workflow) if reading.workflow else None
+        if fault is None or not fault.pod:
+            return []
+        try:
+            return list(self._lines(reading.run, fault.pod))
+        except MlxError:
+            return []
+
+
+def _read_tasks(client: KubeflowPipelinesClient, name: str, cursor: str) -> LogChunk:
+    reading = RunReader(client).read(run_id(name))
+    lines, after = new_lines([task for task in reading.tasks if task.name != TASK], cursor)
+    return LogChunk(tuple(lines), after)

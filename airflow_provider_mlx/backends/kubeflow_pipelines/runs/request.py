@@ -1,0 +1,123 @@
+"""
+A pipeline's run as the body of ``POST /runs``: pure. Source: the published swagger, ``v2beta1Run``.
+
+A compiled pipeline is sent along with its run. One that is registered is named, and looked up when the run is made:
+its identifiers are the server's.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import CompiledPipeline, parse_pipeline
+from airflow_provider_mlx.backends.kubeflow_pipelines.inputs import parameter_problems, resolve_outputs
+from airflow_provider_mlx.backends.kubeflow_pipelines.names import description_of, run_id
+from airflow_provider_mlx.exceptions import InvalidStep, Problem
+from airflow_provider_mlx.step.spec import JobSpec
+
+from .outputs import RESERVED, with_collector
+from .settings import RunSettings
+
+LARGEST_PIPELINE: Final = 1024 * 1024
+"""Bytes; a pipeline ends in an object of etcd."""
+
+
+def run_of_pipeline(spec: JobSpec, settings: RunSettings) -> dict[str, Any]:
+    """
+    What is submitted: all but what only the server knows, which is its experiment, and a registered pipeline's content.
+
+    :param spec: whose manifest has the fields of the operator.
+    """
+    asked = spec.manifest or {}
+    runtime = {"parameters": asked.get("parameters") or {}, "pipeline_root": settings.pipeline_root}
+    run = {
+        "run_id": run_id(spec.name),
+        "display_name": str(asked.get("display_name") or spec.name),
+        "description": str(asked.get("description") or description_of(spec)),
+        "runtime_config": {name: value for name, value in runtime.items() if value},
+        **({"service_account": settings.service_account} if settings.service_account else {}),
+    }
+    pipeline = asked.get("pipeline") or {}
+    if "spec" in pipeline:
+        changed = changed_pipeline(_compiled(pipeline), asked)
+        run["pipeline_spec"] = changed.pipeline_spec
+    return {
+        "name": spec.name,
+        "namespace": settings.namespace,
+        "experiment": settings.experiment,
+        "outputs": spec.outputs_uri,
+        "asked": {name: asked[name] for name in ("outputs", "caching") if asked.get(name) is not None},
+        **({} if "spec" in pipeline else {"registered": dict(pipeline)}),
+        "run": run,
+    }
+
+
+def run_problems(spec: JobSpec, settings: RunSettings) -> list[Problem]:
+    """Everything in a request that the server, or the pipeline itself, does not take."""
+    asked = spec.manifest or {}
+    problems = []
+    try:
+        settings.page("")
+    except (LookupError, ValueError, AttributeError) as error:
+        what = f"{settings.console_url!r} cannot be filled in: {error}"
+        problems.append(Problem(what, "it may hold {namespace}, {run} and {experiment}", "console_url"))
+    problems += [
+        Problem(f"the result of a run has the name {name!r} itself", "choose another one", "outputs")
+        for name in sorted(RESERVED & set(asked.get("outputs") or {}))
+    ]
+    pipeline = asked.get("pipeline") or {}
+    if "spec" not in pipeline:  # what is registered is known when the server is asked
+        return problems
+    try:
+        compiled = _compiled(pipeline)
+        problems += pipeline_problems(compiled, asked)
+        changed_pipeline(compiled, asked)
+    except InvalidStep as error:
+        problems += error.problems or [Problem(error.what, error.remedy, "pipeline")]
+    return problems
+
+
+def pipeline_problems(pipeline: CompiledPipeline, asked: Mapping[str, Any]) -> list[Problem]:
+    """What a pipeline does not take."""
+    problems = parameter_problems(pipeline, asked.get("parameters") or {})
+    if (size := len(json.dumps(pipeline.pipeline_spec).encode())) > LARGEST_PIPELINE:
+        what = f"the pipeline has {size} bytes, more than the cluster's store takes ({LARGEST_PIPELINE})"
+        problems.append(Problem(what, "move code into images, and data into files", "pipeline"))
+    return problems
+
+
+def changed_pipeline(pipeline: CompiledPipeline, asked: Mapping[str, Any]) -> CompiledPipeline:
+    """
+    The pipeline as it is run: with or without caching, and with the task that brings its outputs out.
+
+    :raises InvalidStep: it has no such outputs, or they cannot be brought out.
+    """
+    if asked.get("caching") is not None:
+        pipeline = _with_caching(pipeline, bool(asked["caching"]))
+    if wanted := asked.get("outputs"):
+        pipeline = with_collector(pipeline, resolve_outputs(pipeline, wanted))
+    return pipeline
+
+
+def changes(asked: Mapping[str, Any]) -> bool:
+    """Whether the pipeline does not run exactly as it was compiled."""
+    return asked.get("caching") is not None or bool(asked.get("outputs"))
+
+
+def _compiled(pipeline: Mapping[str, Any]) -> CompiledPipeline:
+    return parse_pipeline({"pipeline_spec": pipeline["spec"], "platform_spec": pipeline.get("platform")})
+
+
+def _with_caching(pipeline: CompiledPipeline, enabled: bool) -> CompiledPipeline:
+    spec = copy.deepcopy(dict(pipeline.spec))
+    for task in _tasks(spec):
+        task["cachingOptions"] = {"enableCache": True} if enabled else {}
+    return parse_pipeline({"pipeline_spec": spec, "platform_spec": pipeline.platform})
+
+
+def _tasks(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for component in (spec["root"], *(spec.get("components") or {}).values()):
+        yield from ((component.get("dag") or {}).get("tasks") or {}).values()
