@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
-from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import (
-    Backend,
     FoundJob,
     JobHandle,
     JobObserver,
@@ -24,28 +22,28 @@ from airflow_provider_mlx.backends.base import (
     LogChunk,
     State,
     TargetSettings,
-    no_connections,
 )
 from airflow_provider_mlx.backends.one_job import OneJobObserver
-from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, Problem
 from airflow_provider_mlx.runtime.protocol import StoreAccess
 from airflow_provider_mlx.step.spec import JobSpec, request_digest
 
+from .aws_backend import AwsBackend
 from .channels import mounts
 from .client import AwsClient, InUse, Missing
-from .credentials import Session, session_of, with_credentials
+from .credentials import with_credentials
 from .leavings import Leavings
 from .logs import JobLogs
 from .names import REQUEST_DIGEST, sagemaker_name
 from .observer import SageMakerObserver
 from .plan import job_problems, job_request
 from .settings import Kind, SageMakerSettings
-from .status import WORDS, status_of
+from .status import WORDS, Words, status_of
 
 _PAGES: Mapping[Kind, str] = {"training": "jobs", "processing": "processing-jobs"}
 
 
-class SageMakerBackend(Backend):
+class SageMakerBackend(AwsBackend):
     """Runs steps as jobs of Amazon SageMaker."""
 
     name = "sagemaker"
@@ -58,22 +56,10 @@ class SageMakerBackend(Backend):
         "priority": "jobs of SageMaker have no priority → leave it out",
     }
 
-    def __init__(
-        self,
-        settings: TargetSettings,
-        conn_id: str | None = None,
-        store: ObjectStore | None = None,
-        *,
-        read_connection: Callable[[str], Any] = no_connections,
-    ) -> None:
-        super().__init__(settings, conn_id, store, read_connection=read_connection)
-        self._kind: Kind = self.settings.kind
-        self._words = WORDS[self._kind]
-
-    @cached_property
-    def client(self) -> AwsClient:
-        """The region's API; nothing is opened before it is asked for something."""
-        return self._new_client()
+    @property
+    def region(self) -> str:
+        """The target's."""
+        return self.settings.region
 
     # --- planning ------------------------------------------------------------------------------------------------
 
@@ -156,15 +142,10 @@ class SageMakerBackend(Backend):
 
     def cancel(self, handle: JobHandle) -> None:
         """Stop it: SIGTERM, and 120 s for the step's code. What ends meanwhile is no error."""
-        if self._is_over(handle):
-            return
-        try:
-            self.client.call(f"stop_{self._kind}_job", **self._named(handle.name))
-        except Missing:
-            return
-        except JobMisconfigured:  # a job that is over cannot be stopped, and says so with this code too
-            if not self._is_over(handle):
-                raise
+        self._stop_unless_over(
+            lambda: self._is_over(handle),
+            lambda: self.client.call(f"stop_{self._kind}_job", **self._named(handle.name)),
+        )
 
     def collect(self, handle: JobHandle, request: Mapping[str, Any]) -> None:
         """Bring what SageMaker has taken from the job into the attempt's folder, and its last word."""
@@ -185,6 +166,14 @@ class SageMakerBackend(Backend):
             self._delete(handle)
 
     # --- parts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _kind(self) -> Kind:
+        return self.settings.kind
+
+    @property
+    def _words(self) -> Words:
+        return WORDS[self._kind]
 
     def _submitting(self, request: Mapping[str, Any]) -> AwsClient:
         """The client that creates the job: where the target says so, in the name of a role and with session tags."""
@@ -229,12 +218,6 @@ class SageMakerBackend(Backend):
     @cached_property
     def _logs(self) -> JobLogs:
         return JobLogs(self.client, self._kind)
-
-    def _new_client(self) -> AwsClient:
-        return AwsClient(self._session, self.settings.region)
-
-    def _session(self) -> Session:
-        return session_of(self.read_connection(self.conn_id) if self.conn_id else None)
 
 
 def _verb(operation: str) -> str:

@@ -7,29 +7,24 @@ execution a job's name means, and what its steps leave behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import (
-    Backend,
     FoundJob,
     JobHandle,
     JobObserver,
     LogChunk,
     State,
     TargetSettings,
-    no_connections,
 )
 from airflow_provider_mlx.backends.outcomes import record_outcome
-from airflow_provider_mlx.backends.sagemaker.client import AwsClient, Missing
-from airflow_provider_mlx.backends.sagemaker.credentials import Session, session_of
+from airflow_provider_mlx.backends.sagemaker.aws_backend import AwsBackend
+from airflow_provider_mlx.backends.sagemaker.client import Missing
 from airflow_provider_mlx.exceptions import (
     BackendUnavailable,
     InvalidStep,
     JobConflict,
-    JobMisconfigured,
     MlxError,
     Problem,
     first_line,
@@ -52,28 +47,20 @@ PAGES_BEFORE_START: Final = 3
 """The same before a start: how long SageMaker remembers a token is not documented."""
 
 
-class PipelineBackend(Backend):
+class PipelineBackend(AwsBackend):
     """Runs one execution of a pipeline per job."""
 
     name = "sagemaker_pipeline"
     settings_model: ClassVar[type[TargetSettings]] = PipelineSettings
     settings: PipelineSettings
 
-    def __init__(
-        self,
-        settings: TargetSettings,
-        conn_id: str | None = None,
-        store: ObjectStore | None = None,
-        *,
-        read_connection: Callable[[str], Any] = no_connections,
-    ) -> None:
-        super().__init__(settings, conn_id, store, read_connection=read_connection)
-        self._refused = ""
+    _refused = ""
+    """The last complaint about a missing right, which is said once."""
 
-    @cached_property
-    def client(self) -> AwsClient:
-        """The region's API; nothing is opened before it is asked for something."""
-        return self._new_client()
+    @property
+    def region(self) -> str:
+        """The task's, or that of the pipeline's ARN."""
+        return self.settings.where
 
     # --- planning ------------------------------------------------------------------------------------------------
 
@@ -149,15 +136,10 @@ class PipelineBackend(Backend):
     def cancel(self, handle: JobHandle) -> None:
         """Stop it: SageMaker stops the jobs of its steps and begins no more. What ends meanwhile is no error."""
         arn = self._execution(handle)
-        if self._is_over(arn):
-            return
-        try:
-            self.client.call("stop_pipeline_execution", PipelineExecutionArn=arn, ClientRequestToken=token("stop", arn))
-        except Missing:
-            return
-        except JobMisconfigured:  # an execution that is over cannot be stopped, and says so with this code too
-            if not self._is_over(arn):
-                raise
+        request = {"PipelineExecutionArn": arn, "ClientRequestToken": token("stop", arn)}
+        self._stop_unless_over(
+            lambda: self._is_over(arn), lambda: self.client.call("stop_pipeline_execution", **request)
+        )
 
     def collect(self, handle: JobHandle, request: Mapping[str, Any]) -> None:
         """Write down the result, or which step failed and why; what is written already stays."""
@@ -265,9 +247,3 @@ class PipelineBackend(Backend):
             return True
         status = status_of(told["PipelineExecutionStatus"])
         return status.state.finished or status.stopping
-
-    def _new_client(self) -> AwsClient:
-        return AwsClient(self._session, self.settings.where)
-
-    def _session(self) -> Session:
-        return session_of(self.read_connection(self.conn_id) if self.conn_id else None)
