@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test kubernetes sagemaker night e2e faults test-matrix docs bench requirements clean
+.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test kubernetes kubeflow sagemaker night e2e faults test-matrix docs bench requirements clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -21,13 +21,14 @@ demo: $(BUILD)/demo/.ready ## Run the demo DAG on a real Airflow (UI=1 leaves Ai
 
 setup: .venv/.ready ## Make the environment from pinned versions
 
-test: unit contract codecs distributed cluster-test kubernetes sagemaker e2e ## Run everything that must pass, real parts included
+test: unit contract codecs distributed cluster-test kubernetes kubeflow sagemaker e2e ## Run everything that must pass, real parts included
 
 unit: .venv/.ready ## Run the pure and fast half
 	$(BIN)/pytest tests/unit tests/docs tests/security -n 2
 
-contract: .venv/.ready ## Run the contract suite against every backend, on a real Kubernetes too
+contract: .venv/.ready ## Run the contract suite against every backend, on a real Kubernetes and Kubeflow Pipelines too
 	-$(MAKE) cluster
+	-$(BIN)/python -m tests.kubeflow_pipelines build
 	$(BIN)/pytest tests/contract -n 2
 
 codecs: .venv/.ready $(FRAMEWORKS:%=$(BUILD)/%/.ready) ## Run every codec on every way with the real frameworks (FRAMEWORKS=frameworks leaves PyTorch out)
@@ -48,6 +49,10 @@ cluster-test: .venv/.ready ## Run the tests of that Kubernetes: real nodes, pods
 
 kubernetes: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/cluster/.ready $(BUILD)/torch/.ready cluster ## Run steps and manifests on it: faults, rights, placements, several nodes, examples
 	$(BIN)/pytest tests/kubernetes
+
+kubeflow: .venv/.ready cluster ## Run our client with a real API server of Kubeflow Pipelines (4 CPU minutes the first time)
+	-$(BIN)/python -m tests.kubeflow_pipelines build
+	$(BIN)/pytest tests/kubeflow_pipelines -n 2
 
 sagemaker: .venv/.ready cluster ## Run the tests of our AWS, whose jobs really run (root), and steps and pipelines on it
 	$(BIN)/pytest tests/aws tests/sagemaker -n 2 --dist loadfile

@@ -93,12 +93,16 @@ class BackendContract(ObserverCases):
 
     :cvar cannot: what the backend declares that it cannot do; must equal the backend's own table.
     :cvar seconds: how long one job of the suite may take from submission to its end.
+    :cvar leaves_time_to_stop: whether the user's code is told that it is to stop, and has some seconds then.
+    :cvar longest_line: of a log, in characters, that arrives whole.
     :cvar shared: whether another process sees this backend's jobs.
     :cvar artifacts_conn_id: the Airflow connection of the artifact root, for submission from another process.
     """
 
     cannot: ClassVar[Mapping[str, str]] = {}
     seconds: ClassVar[float] = 30.0
+    leaves_time_to_stop: ClassVar[bool] = True
+    longest_line: ClassVar[int] = 100_000
     shared: ClassVar[bool] = True
     artifacts_conn_id: ClassVar[str | None] = None
 
@@ -295,7 +299,8 @@ class BackendContract(ObserverCases):
         backend.cancel(handle)
         found = self.finish(backend, handle)
         assert found.status.state is State.STOPPED
-        assert "checkpointed" in self.read_log(backend, handle), "SIGTERM reaches the user's code"
+        checkpointed = "checkpointed" in self.read_log(backend, handle)
+        assert checkpointed is self.leaves_time_to_stop, "SIGTERM reaches the user's code, where there is one"
         assert step.ledger(backend, root).read_result() is None
         backend.cancel(handle)  # over: no error
         again = backend.find(handle.name)
@@ -322,7 +327,7 @@ class BackendContract(ObserverCases):
     # --- logs ----------------------------------------------------------------------------------------------------
 
     def test_log_lines_arrive_whole_in_order_and_once(self, backend: Backend, root: str, started: Any) -> None:
-        step = ContractStep(_TALKS, arguments={"count": 40, "long": 100_000})
+        step = ContractStep(_TALKS, arguments={"count": 40, "long": self.longest_line})
         handle = started(step)
         live: list[str] = []
         cursor, points, over = "", [("", 0)], False
@@ -337,7 +342,11 @@ class BackendContract(ObserverCases):
                 break
             cursor = chunk.cursor
             time.sleep(0.02)
-        expected = ["grüße · 你好 · \N{ROCKET}", "form feed \x0c and separator \u2028 are no line ends", "x" * 100_000]
+        expected = [
+            "grüße · 你好 · \N{ROCKET}",
+            "form feed \x0c and separator \u2028 are no line ends",
+            "x" * self.longest_line,
+        ]
         expected += [f"line {number}" for number in range(40)]
         assert [line for line in live if "::mlx::" not in line] == expected
         assert len(points) > 4, "the log must arrive while the job runs"

@@ -97,7 +97,7 @@ def built(part: Part) -> Path:
 def _build(part: Part, draft: Path) -> None:
     began = time.monotonic()
     print(f"building {part.name}, which takes about {part.effort}", file=sys.stderr, flush=True)
-    go = _find_go()
+    go = find_go()
     flags = "-s -w"
     if part.stamp:
         version = _go(go, part, "list", "-m", "-f", "{{.Version}}", part.stamp).strip()
@@ -135,7 +135,7 @@ def _go(go: Path, part: Part, *arguments: str) -> str:
     return done.stdout
 
 
-def _find_go() -> Path:
+def find_go() -> Path:
     """The machine's Go, or else one from the package registry, as requirements/go.txt pins it."""
     if found := shutil.which("go"):
         return Path(found)

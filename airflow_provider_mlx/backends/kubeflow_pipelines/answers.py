@@ -64,7 +64,11 @@ _DEFINITE: Final = (
         re.compile(r"failed to (resolve|replace)|\{\{", re.IGNORECASE),
         "Argo replaces `{{…}}` wherever it stands: write the text without it",
     ),
-    (re.compile(r"name is (empty|required|missing)|invalid label value", re.IGNORECASE), "give it a name"),
+    (
+        re.compile(r"name (is (empty|required|missing)|cannot be empty)|invalid label value", re.IGNORECASE),
+        "give it a name",
+    ),
+    (re.compile(r"metadata\.\w+: Invalid value", re.IGNORECASE), "Kubernetes does not take it: choose a shorter one"),
 )  # fmt: skip
 _TAKEN: Final = re.compile(r"Duplicate entry|UNIQUE constraint failed|duplicate key value", re.IGNORECASE)
 """MySQL's words, SQLite's and PostgreSQL's; the server says 500 for them."""
@@ -166,11 +170,14 @@ def _nothing_there(said: str) -> ConnectionRefused:
 
 
 def _code(text: str) -> int | None:
+    """The API server's own code; its gateway's answer for a route that there is not has one too, and no details."""
     try:
         found = json.loads(text)
     except ValueError:
         return None
-    code = found.get("code") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not found.get("details"):
+        return None
+    code = found.get("code")
     return code if isinstance(code, int) else None
 
 

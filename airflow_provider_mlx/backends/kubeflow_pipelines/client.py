@@ -18,7 +18,7 @@ from airflow_provider_mlx.backends.base import ConnectionRefused
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobMisconfigured, MlxError
 
 from .access import GATEWAY_PREFIX, ServerAccess
-from .answers import Conflict, Missing, Refused
+from .answers import Conflict, Missing, Refused, refused
 from .filters import equals, filter_text, one_of
 from .transport import API, Transport
 
@@ -29,6 +29,8 @@ within a second; a request that is cut off is either given up by the server or g
 """
 PAGE: Final = 20
 """Runs per page: a row holds the whole pipeline and all its tasks, and large pages time out (issue 9780 of theirs)."""
+_NO_LOG: Final = '{"error_message":'
+"""How the body of a 200 begins where there is no log."""
 _ENDING: Final = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED", "CANCELING"})
 
 
@@ -93,7 +95,9 @@ class KubeflowPipelinesClient:
         try:
             made = self.transport.post("/runs", run)
         except (BackendUnavailable, Conflict) as error:
-            return self._settled(run_id, error)
+            return self.expect_run(run_id, error)
+        except Missing as gone:  # what the run refers to
+            raise refused(gone.what, 404, "look whether its experiment was deleted, and try again") from None
         if made.get("run_id") != run_id:
             self._undo(made)
             raise JobMisconfigured(
@@ -102,6 +106,21 @@ class KubeflowPipelinesClient:
                 remedy="use a server of Kubeflow Pipelines 2.0 to 2.17, and tell us which one this is",
             )
         return made
+
+    def expect_run(self, run_id: str, error: Exception) -> dict[str, Any]:
+        """
+        A run that was asked for and may be there in a moment.
+
+        :param error: why it is not known whether it was made.
+        :raises BackendUnavailable: it is not there yet.
+        """
+        for pause in SETTLE_SECONDS:
+            self._sleep(pause)
+            if (found := self.find_run(run_id)) is not None:
+                return found
+        raise BackendUnavailable(
+            f"it is not known whether the run {run_id} was made; it is not there yet: {error}"
+        ) from None
 
     def find_run(self, run_id: str, *, full: bool = False) -> dict[str, Any] | None:
         """
@@ -196,9 +215,10 @@ class KubeflowPipelinesClient:
         archived log under another key than Argo uses. The pod's log in Kubernetes is the one to read.
         """
         try:
-            return self.transport.text(f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(pod)}/log")
+            text = self.transport.text(f"/apis/v1alpha1/runs/{_part(run_id)}/nodes/{_part(pod)}/log")
         except (Missing, Refused):
             return ""
+        return "" if text.startswith(_NO_LOG) else text
 
     # --- experiments ---------------------------------------------------------------------------------------------
 
@@ -224,15 +244,6 @@ class KubeflowPipelinesClient:
 
     # --- parts ---------------------------------------------------------------------------------------------------
 
-    def _settled(self, run_id: str, error: Exception) -> dict[str, Any]:
-        for pause in SETTLE_SECONDS:
-            self._sleep(pause)
-            if (found := self.find_run(run_id)) is not None:
-                return found
-        raise BackendUnavailable(
-            f"it is not known whether the run {run_id} was made; it is not there yet: {error}"
-        ) from None
-
     def _undo(self, made: Mapping[str, Any]) -> None:
         if made.get("run_id"):
             self.delete_run(str(made["run_id"]))
@@ -244,13 +255,16 @@ class KubeflowPipelinesClient:
             return
 
     def _list(self, path: str, items: str, **params: Any) -> Iterator[dict[str, Any]]:
-        """All pages. A page token is bound to its filter and order, so they stay."""
+        """
+        All pages. A page token holds the filter and the order of its list: with a filter by ``IN`` beside it, the
+        server says that the two do not match.
+        """
         while True:
             answer = self.transport.get(path, **params)
             yield from answer.get(items) or ()
             if not answer.get("next_page_token"):
                 return
-            params = {**params, "page_token": answer["next_page_token"]}
+            params = {**params, "filter": "", "sort_by": "", "page_token": answer["next_page_token"]}
 
 
 def _parts(run_ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -2,7 +2,9 @@
 The log of a step's pod: from the cluster, where the target names a connection to it, else from the server.
 
 The server's own route has the log of a pod in multi-user mode only, or where Argo's archive is set up by another key
-than upstream's; the cluster always has it while the pod is there. Lines of Kubeflow's launcher are left out.
+than upstream's; and what it takes from the archive lacks empty lines, lines that are JSON, and everything behind a line
+of 64 KiB (``archive/log.go``). The cluster has all of it while the pod is there. Lines of Kubeflow's launcher are left
+out.
 """
 
 from __future__ import annotations
@@ -98,8 +100,8 @@ class PodsByServer:
         if not over and self._clock() - self._read_at.get(handle.name, float("-inf")) < SERVER_SECONDS:
             return LogChunk((), cursor)
         self._read_at[handle.name] = self._clock()
-        text = self.text(run_id(handle.name))
-        whole = text.splitlines() if over else text.splitlines()[: text.count("\n")]
+        *whole, rest = self.text(run_id(handle.name)).split("\n")
+        whole += [rest] if over and rest else []
         taken = int(cursor or 0)
         return LogChunk(tuple(own_lines(whole[taken:])), str(max(taken, len(whole))))
 

@@ -25,8 +25,15 @@ WHOLE: Final = 20
 SECONDS_PER_WAITING_RUN: Final = 0.5
 """How much less often runs are read whole that have not begun; at the least every :data:`LONGEST_WAIT_SECONDS`."""
 LONGEST_WAIT_SECONDS: Final = 30.0
+SETTLED_SECONDS: Final = 5.0
+"""How often runs are read again that are over or absent, as long as somebody is interested."""
 PRESENCE_SECONDS: Final = 60.0
 """How often runs are counted: one that somebody deleted is in no list."""
+
+
+def id_of(handle: JobHandle) -> str:
+    """The id of a job's run: one that somebody else has made is known by its own, ours by the job's name."""
+    return handle.id or run_id(handle.name)
 
 
 class Followed(Protocol):
@@ -56,24 +63,27 @@ class KubeflowPipelinesObserver(JobObserver):
         self._looking = looking
         self._followed = followed
         self._known: dict[str, JobStatus] = {}
-        self._whole_at = self._counted_at = float("-inf")
+        self._whole_at = self._counted_at = self._settled_at = float("-inf")
 
     def observe(self, jobs: Sequence[JobHandle], wait_seconds: float) -> Mapping[str, JobStatus]:
         """Ask for what has ended, and for what is new; it does not wait."""
-        names = {run_id(job.name): job.name for job in jobs}
-        self._known = {run: status for run, status in self._known.items() if run in names}
-        self._read(sorted(names.keys() - self._known.keys())[:WHOLE])
+        runs = {job.name: id_of(job) for job in jobs}
+        wanted = set(runs.values())
+        self._known = {run: status for run, status in self._known.items() if run in wanted}
+        self._read(sorted(wanted - self._known.keys())[:WHOLE])
         self._ask_for_ended()
         self._read_waiting()
+        self._read_settled()
         self._count()
         if self._followed is not None:
-            self._followed.retain({names[run] for run, status in self._known.items() if status.running})
+            begun = {run for run, status in self._known.items() if status.running}
+            self._followed.retain({name for name, run in runs.items() if run in begun})
         unknown = JobStatus(State.UNKNOWN, "it was not asked for yet")
-        return {name: self._known.get(run, unknown) for run, name in names.items()}
+        return {name: self._known.get(run, unknown) for name, run in runs.items()}
 
     def follow(self, handle: JobHandle, cursor: str) -> LogChunk:
         """What has come of a running job's log; where it cannot be followed, it is read at the end."""
-        known = self._known.get(run_id(handle.name))
+        known = self._known.get(id_of(handle))
         if self._followed is None or known is None or not known.running:
             return LogChunk((), cursor)
         return self._followed.take(handle.name, cursor)
@@ -94,6 +104,13 @@ class KubeflowPipelinesObserver(JobObserver):
         if waiting and time.monotonic() - self._whole_at >= pause:
             self._whole_at = time.monotonic()
             self._read(waiting)
+
+    def _read_settled(self) -> None:
+        """What is over can be removed, or run again from its page; and what was absent can be made."""
+        settled = sorted(self._known.keys() - set(self._active()))
+        if settled and time.monotonic() - self._settled_at >= SETTLED_SECONDS:
+            self._settled_at = time.monotonic()
+            self._read(settled[:WHOLE])
 
     def _count(self) -> None:
         """Find those that are gone: only what is missing is asked for by name."""
@@ -120,6 +137,5 @@ class KubeflowPipelinesObserver(JobObserver):
             self._known[one] = JobStatus(State.ABSENT) if run is None else self._looking.status(run)
 
     def _active(self) -> list[str]:
-        return sorted(
-            run for run, status in self._known.items() if not status.state.finished and status.state is not State.ABSENT
-        )
+        over = (State.SUCCEEDED, State.FAILED, State.STOPPED, State.ABSENT)
+        return sorted(run for run, status in self._known.items() if status.state not in over)

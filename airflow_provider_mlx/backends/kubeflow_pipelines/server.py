@@ -18,7 +18,7 @@ from airflow_provider_mlx.backends.base import (
 from airflow_provider_mlx.backends.kubernetes.client import KubernetesClient, Refused
 from airflow_provider_mlx.backends.kubernetes.credentials import cluster_access
 from airflow_provider_mlx.backends.one_job import OneJobObserver
-from airflow_provider_mlx.exceptions import JobConflict, JobMisconfigured
+from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, JobMisconfigured
 from airflow_provider_mlx.step.spec import request_digest
 
 from .access import ServerAccess
@@ -26,7 +26,7 @@ from .client import KubeflowPipelinesClient
 from .credentials import access_of, parse_connection
 from .looking import Looking
 from .names import run_id
-from .observer import Followed, KubeflowPipelinesObserver
+from .observer import Followed, KubeflowPipelinesObserver, id_of
 from .plan import lost_problems, run_body
 from .settings import ServerSettings
 from .turns import take_turn
@@ -65,7 +65,10 @@ class ServerBackend(Backend):
     def _make(self, request: Mapping[str, Any], digest: str) -> dict[str, Any]:
         body = run_body(request, experiment_id=self.client.experiment_id(request["experiment"]), digest=digest)
         body = self._completed(body, request)
-        turn = take_turn(self.store, request["outputs"])
+        try:
+            turn = take_turn(self.store, request["outputs"])
+        except BackendUnavailable as taken:  # by another worker, whose run is there in a moment
+            return self.client.expect_run(body["run_id"], taken)
         return self.client.create_run(body, before_asking=turn.check)
 
     def _completed(self, body: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +102,7 @@ class ServerBackend(Backend):
         looking = Looking(client, self._lines)
 
         def look(job: JobHandle) -> JobStatus:
-            run = client.find_run(run_id(job.name))
+            run = client.find_run(id_of(job))
             return JobStatus(State.ABSENT) if run is None else looking.status(run)
 
         return OneJobObserver(look, client.close)
@@ -111,17 +114,17 @@ class ServerBackend(Backend):
 
     def link(self, handle: JobHandle) -> str | None:
         """By the target's ``console_url``."""
-        return self.settings.page(run_id(handle.name), handle.location.get("experiment", "")) or None
+        return self.settings.page(id_of(handle), handle.location.get("experiment", "")) or None
 
     # --- ending --------------------------------------------------------------------------------------------------
 
     def cancel(self, handle: JobHandle) -> None:
         """Terminate the run. Argo ends its pods at once: the launcher leaves them no time."""
-        self.client.terminate_run(run_id(handle.name))
+        self.client.terminate_run(id_of(handle))
 
     def collect(self, handle: JobHandle, request: Mapping[str, Any]) -> None:
         """Bring what the run has left into the attempt's folder."""
-        run = self.client.find_run(run_id(handle.name))
+        run = self.client.find_run(id_of(handle))
         if run is None:
             return
         status = self._looking.status(run)
@@ -129,7 +132,7 @@ class ServerBackend(Backend):
             return
         self._bring(request, run, status)
         if status.state is not State.SUCCEEDED and self.settings.keep == "never":
-            self.client.delete_run(run_id(handle.name))
+            self.client.delete_run(id_of(handle))
 
     @abc.abstractmethod
     def _bring(self, request: Mapping[str, Any], run: Mapping[str, Any], status: JobStatus) -> None:
@@ -138,7 +141,7 @@ class ServerBackend(Backend):
     def forget(self, handle: JobHandle) -> None:
         """Delete the run and its Workflow, unless the target keeps them, as it does by default."""
         if self.settings.keep != "always":
-            self.client.delete_run(run_id(handle.name))
+            self.client.delete_run(id_of(handle))
 
     # --- parts ---------------------------------------------------------------------------------------------------
 

@@ -88,6 +88,8 @@ class Server:
         name, _, verb = rest.partition(":")
         if asked.method == "POST" and not rest:
             return self._create(asked.body)
+        if not name and asked.query.get("page_token") and '"IN"' in asked.query.get("filter", ""):
+            return 400, error(3, "page token does not match the supplied sort by and/or filtering criteria")
         if not name:
             return 200, page(asked, "runs", [run for run in self.runs.values() if matches(asked, run)])
         if name not in self.runs:
@@ -192,18 +194,23 @@ def error(code: int, message: str) -> dict[str, Any]:
 
 
 def page(asked: Asked, items: str, rows: list[Any]) -> dict[str, Any]:
-    """One page of a list; the next one's token is its offset."""
+    """One page of a list; the next one's token is its offset and its filter."""
     size = min(int(asked.query.get("page_size") or 20) or 20, 200)
-    start = int(asked.query.get("page_token") or 0)
+    start = int(asked.query.get("page_token", "").partition("|")[0] or 0)
     found: dict[str, Any] = {items: rows[start : start + size], "total_size": len(rows)}
     if start + size < len(rows):
-        found["next_page_token"] = str(start + size)
+        found["next_page_token"] = f"{start + size}|{filter_of(asked)}"
     return found
+
+
+def filter_of(asked: Asked) -> str:
+    """The list's filter, which a page token holds too."""
+    return asked.query.get("filter") or asked.query.get("page_token", "").partition("|")[2]
 
 
 def matches(asked: Asked, row: Mapping[str, Any]) -> bool:
     """Whether a row passes the filter."""
-    for one in json.loads(asked.query.get("filter") or "{}").get("predicates", ()):
+    for one in json.loads(filter_of(asked) or "{}").get("predicates", ()):
         value = row.get(one["key"])
         wanted = one["string_values"]["values"] if one["operation"] == "IN" else [one["string_value"]]
         if value not in wanted:
