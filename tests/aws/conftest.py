@@ -16,8 +16,8 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[Endpoint]:
-    """With a grace that suits tests."""
-    with Endpoint(stop_grace_seconds=0.5) as running:
+    """With a grace that suits tests: an interpreter on a busy machine takes its time to end."""
+    with Endpoint(stop_grace_seconds=5.0) as running:
         yield running
 
 
