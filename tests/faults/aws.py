@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from .case import Case
 from .sagemaker import SageMakerJobs
+from .subjects import SAGEMAKER
 
 STORM_SECONDS = 60.0
 EXPIRED_SECONDS = 20.0
@@ -15,8 +16,9 @@ OPERATIONS = ("*TrainingJob*", "*ProcessingJob*", "logs:*")
 
 
 def _aws(case: Case) -> SageMakerJobs:
-    assert case.lab.sagemaker is not None
-    return case.lab.sagemaker
+    system = case.lab.systems[SAGEMAKER]
+    assert isinstance(system, SageMakerJobs)
+    return system
 
 
 def throttled(cases: Sequence[Case]) -> None:

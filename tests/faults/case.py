@@ -19,11 +19,12 @@ from .judge import GONE, ORPHAN_SECONDS, Seen
 from .points import HELD_AT, Point
 from .processes import Process, find, is_stopped, parent, send_all
 from .records import Job, most_at_once, read_ledger, stops_of_local_jobs
-from .subjects import BOUNDED, KUBERNETES, LOCAL, SAGEMAKER, Subject
+from .subjects import BOUNDED, LOCAL, Subject
 
 if TYPE_CHECKING:
     from .lab import Lab
     from .rows import Row
+    from .systems import System
 
 FINAL: Final = ("success", "failed", "skipped", "removed", "upstream_failed", GONE)
 TEMPLATES: Final = Path(__file__).resolve().parent / "dags"
@@ -91,10 +92,15 @@ class Case:
     @property
     def ledger_root(self) -> Path:
         """The artifact root of its stack, or the folder that shows it."""
-        if self.subject.where == SAGEMAKER:
-            assert self.lab.sagemaker is not None
-            return self.lab.sagemaker.mirror
+        system = self.lab.systems.get(self.subject.where)
+        if system is not None and system.mirror is not None:
+            return system.mirror
         return self.lab.small_roots / self.dag_id if self.row.small_disk else self.lab.root
+
+    @property
+    def system(self) -> System:
+        """What runs its jobs, where that is one of the lab's systems."""
+        return self.lab.systems[self.subject.where]
 
     def attempt_folders(self) -> list[Path]:
         """The ledger's folders of its run."""
@@ -269,8 +275,8 @@ class Case:
             until(lambda: not any(worker.alive() for worker in self._workers), ORPHAN_SECONDS, "no worker is left")
         jobs, task = self.jobs(), self.task()
         started, at_once, stops = self._jobs_of_backend(jobs)
-        if self.lab.sagemaker is not None:
-            self.lab.sagemaker.look()
+        for system in self.lab.systems.values():
+            system.look()
         ledger = read_ledger(self.ledger_root, self.dag_id, self.run_id)
         value = self.lab.airflow.value(self.dag_id, self.run_id)
         value = value if isinstance(value, dict) else {}
@@ -289,14 +295,8 @@ class Case:
         at_once = most_at_once(jobs)
         if self.subject.where == LOCAL:
             return len(jobs), at_once, stops_of_local_jobs(self.lab.local_jobs, self.run_id)
-        if self.subject.where == KUBERNETES:
-            assert self.lab.kubernetes is not None
-            known = self.lab.kubernetes
-            return max(len(jobs), known.created(self.run_id)), at_once, known.stops(self.run_id)
-        if self.subject.where == SAGEMAKER:
-            assert self.lab.sagemaker is not None
-            there = self.lab.sagemaker
-            return max(len(jobs), there.created(self.run_id)), at_once, there.stops(self.run_id)
+        if self.subject.where in self.lab.systems:
+            return max(len(jobs), self.system.created(self.run_id)), at_once, self.system.stops(self.run_id)
         assert self.lab.remote is not None
         record, run_id = self.lab.remote.record(), self.run_id
         started = max(len(jobs), len(record.created(run_id=run_id)))

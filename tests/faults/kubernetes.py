@@ -39,6 +39,8 @@ class KubernetesJobs:
     :param folder: of the host, which every pod sees under the same path.
     """
 
+    mirror = None
+
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self._cluster = cluster
         self._folder = folder
@@ -53,20 +55,24 @@ class KubernetesJobs:
         self._thread = threading.Thread(target=self._watch, name="jobs of kubernetes", daemon=True)
         self._thread.start()
 
-    def connection(self) -> dict[str, Any]:
-        """The Airflow connection: the admin's kubeconfig, with the gate as the server."""
+    def connections(self) -> dict[str, dict[str, Any]]:
+        """The admin's kubeconfig, with the gate as the server."""
         config = yaml.safe_load(self._cluster.kubeconfig.read_text())
         cluster = config["clusters"][0]["cluster"]
         cluster |= {"server": f"https://127.0.0.1:{self.gate.port}", "tls-server-name": "kubernetes.default"}
-        return {"conn_type": "kubernetes", "extra": {"kube_config": json.dumps(config)}}
+        return {CONN_ID: {"conn_type": "kubernetes", "extra": {"kube_config": json.dumps(config)}}}
 
-    def target(self) -> dict[str, Any]:
-        """The stack's target: the host's folder is the artifact root, so pods write as its owner."""
+    def targets(self) -> dict[str, dict[str, Any]]:
+        """The host's folder is the artifact root, so pods write as its owner."""
         volume = {"host_path": str(self._folder), "path": str(self._folder), "uri": self._folder.as_uri()}
-        return {
+        return {"kubernetes": {
             "backend": "kubernetes", "conn_id": CONN_ID, "namespace": self.namespace, "image": self._cluster.image,
             "volumes": [volume], "run_as_user": 0, "non_root": False,
-        }  # fmt: skip
+        }}  # fmt: skip
+
+    def stacks(self, limits: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """None."""
+        return {}
 
     def created(self, run_id: str) -> int:
         """How many jobs of a run were made."""
@@ -78,19 +84,22 @@ class KubernetesJobs:
         with self._lock:
             return sum(job.run_id == run_id and job.stopped for job in self._jobs.values())
 
-    def take_name(self, name: str, seconds: int) -> None:
+    def take_name(self, name: str, target: str, seconds: int) -> None:
         """Make somebody else's job under a name."""
         container = {"name": "theirs", "image": self._cluster.image, "command": ["sleep", str(seconds)]}
         spec = {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
         manifest = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
         self._cluster.request("POST", self._path, manifest)
 
-    def is_untouched(self, name: str) -> bool:
+    def is_untouched(self, name: str, target: str) -> bool:
         """Whether that job is as it was made; it is deleted then."""
         job = self._cluster.api.get(f"{self._path}/{name}")
         self._cluster.api.delete(f"{self._path}/{name}?propagationPolicy=Background")
         touched = job["spec"].get("suspend") or job["metadata"].get("deletionTimestamp")
         return not touched and not job["metadata"].get("annotations", {}).get(STOP_REQUESTED)
+
+    def look(self) -> None:
+        """It looks all the time."""
 
     def close(self) -> None:
         """Stop looking, and leave nothing in the cluster."""

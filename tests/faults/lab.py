@@ -15,15 +15,15 @@ from tests.greens import unclaimed
 from .airflow import Airflow
 from .case import Case
 from .gate import Gate
-from .kubernetes import CONN_ID as KUBERNETES_CONN_ID
+from .kubeflow import KubeflowJobs
 from .kubernetes import KubernetesJobs
 from .lab_folders import CONN_ID, DEPLOYMENT
 from .points import Points
 from .records import Record
 from .rows import Row
-from .sagemaker import STACK as SAGEMAKER_STACK
 from .sagemaker import SageMakerJobs
-from .subjects import BOUNDED, BOUNDED_SECONDS, Subject
+from .subjects import BOUNDED, BOUNDED_SECONDS, KUBEFLOW, KUBERNETES, SAGEMAKER, Subject
+from .systems import System
 from .worlds import ORDINARY, World
 
 SITE = Path(__file__).resolve().parent / "site"
@@ -42,7 +42,8 @@ class Lab:
 
     def __init__(
         self, folder: Path, *, environment: Environment, tree: Path | None = None, with_remote: bool = False,
-        cluster: Cluster | None = None, with_sagemaker: bool = False, world: World = ORDINARY,
+        cluster: Cluster | None = None, with_sagemaker: bool = False, with_kubeflow: bool = False,
+        world: World = ORDINARY,
     ) -> None:  # fmt: skip
         environment.check()
         self.folder = folder
@@ -54,8 +55,11 @@ class Lab:
         self.world = world
         self._at_end: list[Callable[[], object]] = []
         self.remote = RemoteServer(folder / "remote") if with_remote else None
-        self.kubernetes = KubernetesJobs(cluster, folder) if cluster else None
-        self.sagemaker = SageMakerJobs(folder) if with_sagemaker else None
+        self.systems: dict[str, System] = {
+            **({KUBERNETES: KubernetesJobs(cluster, folder)} if cluster else {}),
+            **({SAGEMAKER: SageMakerJobs(folder)} if with_sagemaker else {}),
+            **({KUBEFLOW: KubeflowJobs(folder)} if with_kubeflow else {}),
+        }
         self._remote_gate = Gate(self.remote.port) if self.remote else None
         self.points = Points(folder / "points")
         self.record = Record(folder / "record.jsonl")
@@ -128,14 +132,13 @@ class Lab:
         if self.remote is not None and self._remote_gate is not None:
             self._remote_gate.close()
             self.remote.close()
-        for system in (self.kubernetes, self.sagemaker):
-            if system is not None:
-                system.close()
+        for system in self.systems.values():
+            system.close()
 
     @property
     def backend_gates(self) -> list[Gate]:
         """The gates before the systems that run jobs."""
-        found = [self._remote_gate, *(system.gate for system in (self.kubernetes, self.sagemaker) if system)]
+        found = [self._remote_gate, *(system.gate for system in self.systems.values())]
         return [gate for gate in found if gate is not None]
 
     def _connections(self) -> dict[str, str]:
@@ -143,10 +146,8 @@ class Lab:
         found: dict[str, Any] = {}
         if self.remote is not None and self._remote_gate is not None:
             found[CONN_ID] = self.remote.connection() | {"port": self._remote_gate.port}
-        if self.kubernetes is not None:
-            found[KUBERNETES_CONN_ID] = self.kubernetes.connection()
-        if self.sagemaker is not None:
-            found |= self.sagemaker.connections()
+        for system in self.systems.values():
+            found |= system.connections()
         return {self.world.connection_variable(name): json.dumps(value) for name, value in found.items()}
 
     def _write_stacks(self, on_small_disks: Iterable[Case]) -> Path:
@@ -154,8 +155,8 @@ class Lab:
         kinds: dict[str, dict[str, Any]] = {"local": {"backend": "local"}, "default": {"backend": "local"}}
         if self.remote is not None:
             kinds["remote"] = {"backend": "fake-remote", "conn_id": CONN_ID}
-        if self.kubernetes is not None:
-            kinds["kubernetes"] = self.kubernetes.target()
+        for system in self.systems.values():
+            kinds |= system.targets()
         limits = {"": LONGEST, BOUNDED: f"{BOUNDED_SECONDS}s"}
         targets = {
             name + suffix: {**kind, "max_runtime": limit}
@@ -164,8 +165,8 @@ class Lab:
         }
         roots = {"faults": self.root, **{case.dag_id: case.ledger_root for case in on_small_disks}}
         stacks = {name: {"artifacts": {"root": root.as_uri()}, "targets": targets} for name, root in roots.items()}
-        if self.sagemaker is not None:
-            stacks[SAGEMAKER_STACK] = self.sagemaker.stack(limits)
+        for system in self.systems.values():
+            stacks |= system.stacks(limits)
         file = self.folder / "stacks.yaml"
         file.write_text(json.dumps({"default": "faults", "stacks": stacks}))
         return file

@@ -15,7 +15,7 @@ from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 from .case import Case
 from .lab_folders import DEPLOYMENT
 from .processes import find
-from .subjects import KUBERNETES, LOCAL, SAGEMAKER
+from .subjects import LOCAL
 
 SMALL_DISK_MEGABYTES = 8
 THEIR_JOB_SECONDS = 120
@@ -35,13 +35,8 @@ def take_name(case: Case) -> None:
     if case.subject.where == LOCAL:
         _take_local_name(case)
         return
-    if case.subject.where == KUBERNETES:
-        assert case.lab.kubernetes is not None
-        case.lab.kubernetes.take_name(job_name(case), THEIR_JOB_SECONDS)
-        return
-    if case.subject.where == SAGEMAKER:
-        assert case.lab.sagemaker is not None
-        case.lab.sagemaker.take_name(job_name(case), case.subject.task["target"], THEIR_JOB_SECONDS)
+    if case.subject.where in case.lab.systems:
+        case.system.take_name(job_name(case), case.subject.task["target"], THEIR_JOB_SECONDS)
         return
     assert case.lab.remote is not None
     request = {"name": job_name(case), "argv": ["/bin/sleep", str(THEIR_JOB_SECONDS)], "labels": {}}
@@ -59,12 +54,8 @@ def name_still_theirs(case: Case) -> None:
         untouched = find(pid) is not None and not (folder / "stopped").exists()
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, 9)
-    elif case.subject.where == KUBERNETES:
-        assert case.lab.kubernetes is not None
-        untouched = case.lab.kubernetes.is_untouched(job_name(case))
-    elif case.subject.where == SAGEMAKER:
-        assert case.lab.sagemaker is not None
-        untouched = case.lab.sagemaker.is_untouched(job_name(case), case.subject.task["target"])
+    elif case.subject.where in case.lab.systems:
+        untouched = case.system.is_untouched(job_name(case), case.subject.task["target"])
     else:
         assert case.lab.remote is not None
         status, answer = case.lab.remote.ask("GET", f"/v1/jobs/{job_name(case)}")

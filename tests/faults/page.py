@@ -22,11 +22,12 @@ TITLES: Final = {
     "mlx-kubernetes-sync": "in the worker", "mlx-kubernetes-deferred": "deferred",
     "mlx-training-sync": "training, in the worker", "mlx-training-deferred": "training, deferred",
     "mlx-processing-sync": "processing, in the worker", "mlx-processing-deferred": "processing, deferred",
+    "mlx-kubeflow-sync": "in the worker", "mlx-kubeflow-deferred": "deferred",
     "sagemaker-sync": "SageMakerTrainingOperator", "sagemaker-deferred": "the same, deferrable",
 }  # fmt: skip
 TABLES: Final = {
     "ours": tuple(TITLES)[:3], "kubernetes": tuple(TITLES)[3:5], "sagemaker": tuple(TITLES)[5:9],
-    "peers": tuple(TITLES)[9:],
+    "kubeflow": tuple(TITLES)[9:11], "peers": tuple(TITLES)[11:],
 }  # fmt: skip
 
 Outcomes = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from . import aws, faults, obstacles, orphaned, printed, teams, triggerers, twins
+from . import aws, faults, kubeflow, obstacles, orphaned, printed, teams, triggerers, twins
 from .faults import Fault, Shared
 from .judge import GONE, Expect
 from .points import HELD_AT, Point
-from .subjects import KUBERNETES, LOCAL, REMOTE, SAGEMAKER, Subject
+from .subjects import KUBEFLOW, KUBERNETES, LOCAL, REMOTE, SAGEMAKER, Subject
 from .worlds import FORGETFUL, ORDINARY, TEAMS, World
 
 RETRY: Final[Mapping[str, Any]] = {"retries": 1}
@@ -49,7 +49,7 @@ class Row:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = False
     mode: str = ""
-    where: Sequence[str] = (LOCAL, REMOTE, KUBERNETES, SAGEMAKER)
+    where: Sequence[str] = (LOCAL, REMOTE, KUBERNETES, SAGEMAKER, KUBEFLOW)
     bounded: bool = False
     small_disk: bool = False
     late: bool = False
@@ -179,7 +179,7 @@ OUTAGES: Final = (
     ),
     *at_points(
         (Point.BEFORE_SUBMIT, Point.AFTER_HANDLE, Point.RUNNING, Point.BEFORE_CLAIM), "backend unreachable",
-        shared=faults.backend_unreachable, expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,
+        shared=faults.backend_unreachable, expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER, KUBEFLOW), task=NO_RETRY,
     ),
     Row(
         "the answers to the jobs' creation are lost", shared=faults.answers_lost, expect=Expect(tries=1),
@@ -187,11 +187,11 @@ OUTAGES: Final = (
     ),
     *at_points(
         (Point.BEFORE_SUBMIT, Point.RUNNING, Point.BEFORE_CLAIM), "backend silent for a minute",
-        shared=faults.backend_silent, expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,
+        shared=faults.backend_silent, expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER, KUBEFLOW), task=NO_RETRY,
     ),
     Row(
         "backend unreachable for 20 s while the job runs", shared=faults.backend_shortly_unreachable,
-        expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER), task=NO_RETRY,
+        expect=Expect(tries=1), where=(REMOTE, KUBERNETES, SAGEMAKER, KUBEFLOW), task=NO_RETRY,
     ),
     Row(
         "Airflow's API unreachable for 20 s while the job runs", shared=faults.airflow_api_shortly_unreachable,
@@ -327,11 +327,36 @@ OF_AWS: Final = (
     ),
     Row(
         "marked failed while the job ends", aws.stopped_at_its_end,
-        Expect(state="failed", stopped=None, at_most_results=1), where=(SAGEMAKER,), task=NO_RETRY, quick=True,
+        Expect(state="failed", stopped=None, at_most_results=1), where=(SAGEMAKER, KUBEFLOW), task=NO_RETRY, quick=True,
+    ),
+)  # fmt: skip
+
+OF_KUBEFLOW: Final = (
+    Row(
+        "the answers to the requests for runs are lost", shared=kubeflow.creations_lost, expect=Expect(tries=1),
+        where=(KUBEFLOW,), at=Point.BEFORE_SUBMIT, task=NO_RETRY,
+    ),
+    *at_points(
+        (Point.BEFORE_SUBMIT, Point.RUNNING, Point.BEFORE_CLAIM), "Kubeflow's API server restarted",
+        shared=kubeflow.restarted, expect=Expect(tries=1), where=(KUBEFLOW,), task=NO_RETRY,
+    ),
+    *at_points(
+        (Point.BEFORE_SUBMIT, Point.RUNNING, Point.BEFORE_CLAIM), "the gateway answers 503 for a minute",
+        shared=kubeflow.unavailable, expect=Expect(tries=1), where=(KUBEFLOW,), task=NO_RETRY,
+    ),
+    Row("the run is archived while it goes on", kubeflow.archived, Expect(tries=1), where=(KUBEFLOW,), task=NO_RETRY),
+    Row("the run is deleted while it goes on", kubeflow.deleted, Expect(jobs=2, tries=2), where=(KUBEFLOW,)),
+    Row(
+        "the run is terminated on its page", kubeflow.terminated, Expect(state="failed", stopped=True),
+        where=(KUBEFLOW,), task=NO_RETRY,
+    ),
+    Row(
+        "the run fails and is run again from its page", kubeflow.run_again_from_its_page, Expect(jobs=2, tries=2),
+        where=(KUBEFLOW,), task={"retries": 1, "seconds": {"retry_delay": 25}}, arguments={"fails_once": True},
     ),
 )  # fmt: skip
 
 ROWS: Final = (
     *LOST_WORKERS, *DRAINS, *WISHES, *LIMITS, *OUTAGES, *OBSTACLES, *DEFERRALS, *PRINTING, *TWINS, *REAPED, *MULTI_TEAM,
-    *OF_AWS,
+    *OF_AWS, *OF_KUBEFLOW,
 )  # fmt: skip

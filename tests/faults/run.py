@@ -26,7 +26,7 @@ from .judge import judge
 from .lab import Lab
 from .records import read_ledger
 from .rows import ROWS, Row
-from .subjects import KUBERNETES, REMOTE, SAGEMAKER, SUBJECTS, Subject
+from .subjects import KUBEFLOW, KUBERNETES, REMOTE, SAGEMAKER, SUBJECTS, Subject
 from .table import Outcome, append, markdown
 
 LOG_LINES = 60
@@ -227,6 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 environment=Environment(given.environment), tree=given.tree,
                 with_remote=any(subject.where == REMOTE for subject in subjects), cluster=cluster, world=world,
                 with_sagemaker=any(subject.where == SAGEMAKER for subject in subjects),
+                with_kubeflow=any(subject.where == KUBEFLOW for subject in subjects),
             ))  # fmt: skip
             outcomes += run_lab(labs[-1], here, subjects, tell, at_once=given.at_once)
     order = {row.name: number for number, row in enumerate(rows)}

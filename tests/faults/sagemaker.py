@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -49,19 +50,19 @@ class SageMakerJobs:
         through_the_gate = self.endpoint.connection(endpoint_url=f"http://127.0.0.1:{self.gate.port}")
         return {CONN_ID: through_the_gate, S3_CONN_ID: self.endpoint.connection()}
 
-    def stack(self, limits: dict[str, str]) -> dict[str, Any]:
-        """
-        The stack, whose artifact root is in S3.
+    def targets(self) -> dict[str, dict[str, Any]]:
+        """None in a stack whose artifact root is a folder."""
+        return {}
 
-        :param limits: suffix of a target's name → its ``max_runtime``.
-        """
+    def stacks(self, limits: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """One whose artifact root is in S3."""
         common = {"backend": "sagemaker", "conn_id": CONN_ID, "image": IMAGE, "role_arn": self.endpoint.role_arn}
         targets = {
             f"{kind}{suffix}": {**common, "kind": kind, "max_runtime": limit}
             for kind in ("training", "processing")
             for suffix, limit in limits.items()
         }
-        return {"artifacts": {"root": "s3://faults", "conn_id": S3_CONN_ID}, "targets": targets}
+        return {STACK: {"artifacts": {"root": "s3://faults", "conn_id": S3_CONN_ID}, "targets": targets}}
 
     def created(self, run_id: str) -> int:
         """How many jobs of a run were made."""
@@ -72,18 +73,18 @@ class SageMakerJobs:
         asked = {name for call in self._of("Stop") if (name := self._name(call.params))}
         return len(self._names(run_id) & asked)
 
-    def take_name(self, name: str, kind: str, seconds: int) -> None:
+    def take_name(self, name: str, target: str, seconds: int) -> None:
         """Make somebody else's job under a name."""
-        make = training_request if kind == "training" else processing_request
+        make = training_request if target == "training" else processing_request
         request = make(self.endpoint, sagemaker_name(name), f"import time\ntime.sleep({seconds})\n")
-        getattr(self.endpoint.client("sagemaker"), f"create_{kind}_job")(**request)
+        getattr(self.endpoint.client("sagemaker"), f"create_{target}_job")(**request)
 
-    def is_untouched(self, name: str, kind: str) -> bool:
+    def is_untouched(self, name: str, target: str) -> bool:
         """Whether that job goes on; it is stopped then."""
-        client, word = self.endpoint.client("sagemaker"), kind.capitalize()
+        client, word = self.endpoint.client("sagemaker"), target.capitalize()
         named = {f"{word}JobName": sagemaker_name(name)}
-        status = getattr(client, f"describe_{kind}_job")(**named)[f"{word}JobStatus"]
-        getattr(client, f"stop_{kind}_job")(**named)
+        status = getattr(client, f"describe_{target}_job")(**named)[f"{word}JobStatus"]
+        getattr(client, f"stop_{target}_job")(**named)
         return bool(status == "InProgress")
 
     def look(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-LOCAL, REMOTE, KUBERNETES, SAGEMAKER = "local", "remote", "kubernetes", "sagemaker"
+LOCAL, REMOTE, KUBERNETES, SAGEMAKER, KUBEFLOW = "local", "remote", "kubernetes", "sagemaker", "kubeflow"
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ SUBJECTS: Final = {
             for kind in ("training", "processing")
             for deferred in (False, True)
         ),
+        Subject("mlx-kubeflow-sync", KUBEFLOW, task={"target": "kubeflow", "deferrable": False}),
+        Subject("mlx-kubeflow-deferred", KUBEFLOW, deferred=True, task={"target": "kubeflow", "deferrable": True}),
     )
 }
 

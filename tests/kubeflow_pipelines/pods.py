@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -48,12 +48,16 @@ class Pods:
 
     :param identity: variables that every pod has besides its pipeline's, as a cluster injects the identity of a
         service account.
+    :param shared: folders of this host below ``/tmp`` that every pod sees.
     :ivar started: names of the Workflows whose step was begun, one each time.
     """
 
-    def __init__(self, server: Server, folder: Path, *, identity: Mapping[str, str]) -> None:
+    def __init__(
+        self, server: Server, folder: Path, *, identity: Mapping[str, str], shared: Sequence[Path] = ()
+    ) -> None:
         self.server = server
         self.identity = dict(identity)
+        self.shared = tuple(shared)
         self.started: list[str] = []
         self.problems: list[str] = []
         self._folder = folder
@@ -128,7 +132,10 @@ class _Pod:
         """Do what is due, and report what has changed."""
         self.workflow = workflow
         if self.reported in ("Succeeded", "Failed"):
-            return
+            if (workflow.get("status") or {}).get("phase") != "Running":
+                return
+            self.container, self.reported, self.stopping = None, "", ""  # somebody has it run again
+            self.ended = threading.Event()
         if workflow["spec"].get("activeDeadlineSeconds") == 0:
             self._stop(_STOPPED)
         elif time.monotonic() > self.until:
@@ -167,13 +174,16 @@ class _Pod:
         programs = self.folder / "opt" / "bin"
         install(interpreter(container["image"], None), programs)
         (self.folder / "tmp").mkdir()
+        # of its own each time: who looks from outside knows a process by its host
+        host = Host(f"{self.name}-{len(self.pods.started)}", LOOPBACK)
         environment = {
-            "PATH": f"/opt/bin:{_PATH}", "HOME": "/tmp", **self.pods.identity,
+            "PATH": f"/opt/bin:{_PATH}", "HOME": "/tmp", "HOSTNAME": host.name, **self.pods.identity,
             **{one["name"]: one.get("value", "") for one in container.get("env") or ()}, **secrets,
         }  # fmt: skip
         command = [*container.get("command", ()), *container.get("args", ())]
-        host = Host("pod", LOOPBACK)
-        self.container = Container(self.folder, host, hosts=[host], command=command, environment=environment)
+        self.container = Container(
+            self.folder, host, hosts=[host], command=command, environment=environment, shared=self.pods.shared
+        )
         if seconds := platform.get("activeDeadlineSeconds"):
             self.until = time.monotonic() + float(seconds)
         self.pods.started.append(self.name)

@@ -23,7 +23,14 @@ NAPS = {name: datetime.timedelta(seconds=value) for name, value in TASK.pop("sec
 def build() -> None:
     @task.mlx(**TASK, **NAPS)
     def step(
-        folder: str, run_id: str, try_number: int, longest: float = 150, fails: int = 0, lines: int = 0, salt: str = ""
+        folder: str,
+        run_id: str,
+        try_number: int,
+        longest: float = 150,
+        fails: int = 0,
+        lines: int = 0,
+        salt: str = "",
+        fails_once: bool = False,
     ) -> dict[str, Any]:
         import json
         import os
@@ -49,6 +56,10 @@ def build() -> None:
         if try_number <= fails:
             note("failed")
             raise ConnectionError("the first try fails")
+        if fails_once and not os.path.exists(f"{folder}/{run_id}.failed"):
+            open(f"{folder}/{run_id}.failed", "w").close()
+            note("failed")
+            raise ConnectionError("it fails once, whoever begins it")
         note("ended")
         return {"marker": MARKER, "pid": os.getpid(), "host": job or socket.gethostname()}
 
