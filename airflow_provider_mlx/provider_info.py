@@ -44,11 +44,18 @@ def get_provider_info() -> dict[str, Any]:
             },
             {
                 "integration-name": "Kubeflow Pipelines",
-                "python-modules": ["airflow_provider_mlx.operators.kubeflow_pipelines"],
+                "python-modules": [
+                    "airflow_provider_mlx.operators.kubeflow_pipelines",
+                    "airflow_provider_mlx.operators.kubeflow_registry",
+                ],
             },
         ],
         "sensors": [
-            {"integration-name": "MLX steps", "python-modules": ["airflow_provider_mlx.sensors.kubernetes_job"]}
+            {"integration-name": "MLX steps", "python-modules": ["airflow_provider_mlx.sensors.kubernetes_job"]},
+            {
+                "integration-name": "Kubeflow Pipelines",
+                "python-modules": ["airflow_provider_mlx.sensors.kubeflow_pipelines"],
+            },
         ],
         "task-decorators": [{"name": "mlx", "class-name": "airflow_provider_mlx.decorators.mlx.mlx_task"}],
         "extra-links": ["airflow_provider_mlx.links.step.JobLink", "airflow_provider_mlx.links.step.FolderLink"],

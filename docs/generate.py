@@ -23,10 +23,12 @@ PACKAGE = ROOT / "airflow_provider_mlx"
 sys.path.insert(0, str(ROOT))
 
 from docstrings import cell, fields_of, table, text  # noqa: E402
+from error_table import errors  # noqa: E402
 from iam_tables import sagemaker_iam  # noqa: E402
-from target_keys import kubernetes_target, sagemaker_target  # noqa: E402
+from target_keys import kubeflow_cannot, kubeflow_target, kubernetes_target, sagemaker_target  # noqa: E402
 
 NOTE = "<!-- written by docs/generate.py: edit the code, then run `python docs/generate.py` -->\n"
+KUBEFLOW_CANNOT = re.compile(r"(<!-- kubeflow-cannot -->\n).*?(<!-- /kubeflow-cannot -->)", re.DOTALL)
 MATRIX = re.compile(r"(<!-- capability-matrix -->\n).*?(<!-- /capability-matrix -->)", re.DOTALL)
 
 
@@ -62,6 +64,7 @@ def pages() -> dict[Path, str]:
         "settings": settings,
         "operator": operator,
         "kubernetes": kubernetes,
+        "kubeflow-pipelines": kubeflow_pipelines,
         "sagemaker-pipeline": sagemaker_pipeline,
         "resources": resources,
         "errors": errors,
@@ -69,12 +72,18 @@ def pages() -> dict[Path, str]:
         "capabilities": capabilities,
         "xcom": xcom,
         "kubernetes-target": kubernetes_target,
+        "kubeflow-pipelines-target": kubeflow_target,
         "sagemaker-target": sagemaker_target,
         "sagemaker-iam": sagemaker_iam,
     }
     found = {ROOT / "docs" / "reference" / f"{name}.md": NOTE + page() for name, page in reference.items()}
     readme = ROOT / "README.md"
     found[readme] = MATRIX.sub(lambda match: f"{match[1]}{matrix()}\n{match[2]}", readme.read_text(encoding="utf-8"))
+    guide = ROOT / "docs" / "guides" / "kubeflow-pipelines.md"
+    told = KUBEFLOW_CANNOT.sub(
+        lambda match: f"{match[1]}{kubeflow_cannot()}{match[2]}", guide.read_text(encoding="utf-8")
+    )
+    found[guide] = told
     return found
 
 
@@ -149,6 +158,21 @@ def kubernetes() -> str:
     )
 
 
+def kubeflow_pipelines() -> str:
+    """The fields of the operators and of the sensor for Kubeflow Pipelines."""
+    parts = [
+        ("operators/kubeflow_pipelines.py", "KubeflowPipelinesRunOperator"),
+        ("operators/kubeflow_registry.py", "KubeflowPipelinesUploadOperator"),
+        ("operators/kubeflow_registry.py", "KubeflowPipelinesRecurringRunOperator"),
+        ("sensors/kubeflow_pipelines.py", "KubeflowPipelinesRunSensor"),
+    ]
+    return (
+        "\n# Pipelines of Kubeflow\n\n[The guide](../guides/kubeflow-pipelines.md) has examples. All take the fields "
+        "of every Airflow operator too (`retries`, `pool`, `inlets`, `outlets`, …).\n\n"
+        + "\n".join(operator_section(path, name) for path, name in parts)
+    )
+
+
 def sagemaker_pipeline() -> str:
     """The fields of the operator for pipelines of SageMaker."""
     return (
@@ -206,39 +230,6 @@ def resources() -> str:
         + f"\n{text(' '.join(tail.split()))}\n\n"
         "What a backend cannot honour is refused before anything is submitted, unless the stack says "
         "`on_unsupported: warn`: see [what each backend can do](capabilities.md).\n"
-    )
-
-
-def errors() -> str:
-    """Every exception and what it asks for."""
-    from airflow_provider_mlx import exceptions
-
-    happens = {
-        exceptions.Disposition.RETRY: "Airflow's `retries` decide",
-        exceptions.Disposition.WAIT: "the worker waits until the deadline",
-        exceptions.Disposition.NEXT_ATTEMPT: "another attempt or target within the same try, then `retries`",
-        exceptions.Disposition.FAIL_FAST: "the task fails at once, `retries` are not spent",
-    }
-    kinds = [
-        kind
-        for kind in vars(exceptions).values()
-        if isinstance(kind, type) and issubclass(kind, exceptions.MlxError) and kind is not exceptions.MlxError
-    ]
-    rows = [
-        (
-            f"`{kind.__name__}`",
-            text((inspect.getdoc(kind) or "").split("\n")[0]),
-            happens[kind.disposition],
-            "`AirflowFailException`" if kind.disposition is exceptions.Disposition.FAIL_FAST else "`AirflowException`",
-        )
-        for kind in kinds
-    ]
-    return (
-        "\n# Errors\n\nThe classes of `airflow_provider_mlx.exceptions`. What a task raises is the class named here "
-        "and Airflow's at once, so `except StepFailed` and `except AirflowException` both catch it. In a callback, "
-        '`context["exception"]` has `reason` (the class\'s name), `what`, `where`, `job`, `remedy`, `url`, `attempt` '
-        "and `log_tail`. [Failures](../guides/failures.md) has examples.\n\n"
-        + table(("class", "meaning", "what follows", "Airflow's class"), rows)
     )
 
 

@@ -1,4 +1,4 @@
-"""The keys of a target on Kubernetes or SageMaker, from the models of its settings and their docstrings."""
+"""The keys of a target on a cluster or a cloud, from the models of its settings and their docstrings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from docstrings import fields_of, table
+from docstrings import cell, fields_of, table
 
+from airflow_provider_mlx.backends.kubeflow_pipelines import cannot
+from airflow_provider_mlx.backends.kubeflow_pipelines import settings as kubeflow
 from airflow_provider_mlx.backends.kubernetes import settings as models
 from airflow_provider_mlx.backends.sagemaker import settings as sagemaker
 from airflow_provider_mlx.stacks import format_duration
@@ -35,6 +37,41 @@ def kubernetes_target() -> str:
         "them at work.\n"
     ]
     return _page(parts, sections)
+
+
+def kubeflow_target() -> str:
+    """The keys of a target on Kubeflow Pipelines, likewise."""
+    head = (
+        "\n# Keys of a target on Kubeflow Pipelines\n\nOf `backend: kubeflow_pipelines` in a stack file, beside "
+        "[those of every target](../guides/stacks.md#a-target). [The guide](../guides/kubeflow-pipelines.md) shows "
+        "them at work. Runs of whole pipelines use those of the first table.\n"
+    )
+    sections = [
+        ("", kubeflow.ServerSettings, ""),
+        ("## Of steps", kubeflow.KubeflowPipelinesSettings, ""),
+        (
+            "## Each of `gpus`",
+            kubeflow.GpuNodes,
+            '`gpus: {MODEL: {…}}`; a step asks for it by `Resources(gpu="MODEL:2")`.',
+        ),
+        ("## `spot`", models.SpotNodes, "Needed by steps with `Resources(spot=True)`."),
+        ("## `scratch`", kubeflow.Scratch, "Needed by steps with `Resources(disk=…)`."),
+        ("## Each of `volumes`", kubeflow.Volume, ""),
+    ]
+    tail = "\n## What it cannot have\n\nKeys that a target on Kubernetes has, each with the way out:\n\n"
+    return _page([head], sections) + tail + kubeflow_cannot()
+
+
+def kubeflow_cannot() -> str:
+    """What Kubeflow Pipelines cannot do for a step, and the way out, from the tables by which it is refused."""
+    steps = {f"`Resources({name}=…)`": said for name, said in cannot.CANNOT.items() if name != "fractional_gpu"}
+    steps["`Resources(gpu=0.5)`"] = cannot.CANNOT["fractional_gpu"]
+    keys = {f"`{key}`": said for key, said in cannot.KEYS.items()}
+    keys |= {f"`affinity.{key}`": said for key, said in cannot.AFFINITY.items()}
+    keys["`gpus.….device_class`"] = cannot.DEVICE_CLASS
+    keys |= {f"`volumes[].{key}`": said for key, said in cannot.VOLUME.items()}
+    rows = [(what, *(cell(part) for part in said.split(" → ", 1))) for what, said in {**steps, **keys}.items()]
+    return table(("asked for", "why not", "the way out"), rows)
 
 
 def sagemaker_target() -> str:

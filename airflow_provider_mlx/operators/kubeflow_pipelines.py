@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 
 from .job import MlxJobOperator
+from .kubeflow_events import tell_run
+from .untemplated import as_written, written
 
 if TYPE_CHECKING:
     from airflow_provider_mlx.stacks import ResolvedStep, Stacks
@@ -92,7 +94,7 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(stack=stack, target=target, deferrable=deferrable, **kwargs)
-        self.pipeline = pipeline
+        self.pipeline = as_written(pipeline)
         self.function = function
         self.pipeline_name = pipeline_name
         self.version = version
@@ -163,6 +165,15 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
             raise InvalidStep("the run holds secrets that would be kept", problems)
         return self.outline()
 
+    def _as_airflow(self, context: Any, act: Callable[..., Any], **arguments: Any) -> Any:
+        """The result, of which the events of the outlets tell: which run it was, and where its outputs lie."""
+        made = super()._as_airflow(context, act, **arguments)
+        if self.outlets and isinstance(made, Mapping):
+            run = {"run_id": made.get("run_id"), "pipeline": made.get("pipeline") or self.pipeline_name}
+            outputs = {name: made.get(name) for name in self.outputs}
+            tell_run(self.outlets, run, outputs, context["outlet_events"])
+        return made
+
     def _pipeline(self) -> dict[str, Any]:
         if self.pipeline_name:
             return {"name": self.pipeline_name, **({"version": self.version} if self.version else {})}
@@ -170,9 +181,8 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
 
         from .pipeline_sources import PipelineFile, load_pipeline
 
-        assert self.pipeline is not None
         file = PipelineFile(
-            self.pipeline, self.function or "", self.include, self.sdk_version or "", self.sdk_packages,
+            written(self.pipeline), self.function or "", self.include, self.sdk_version or "", self.sdk_packages,
             self.pipeline_conn_id,
         )  # fmt: skip
         loaded = load_pipeline(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_mlx.backends.base import JobHandle, JobStatus
+from airflow_provider_mlx.backends.base import JobHandle, JobStatus, State
 from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.jobs.ledger import utc_now
 
@@ -27,6 +27,9 @@ class ObjectTrigger(BaseTrigger):
     :param settings: the backend's.
     :param not_before: no event fires earlier (:class:`~airflow_provider_mlx.triggers.order.WatchOrder` says why).
     """
+
+    ends: ClassVar[frozenset[State]] = frozenset(state for state in State if state.finished)
+    """What ends the waiting."""
 
     def __init__(self, handle: dict[str, Any], settings: dict[str, Any], conn_id: str | None, not_before: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -64,7 +67,7 @@ class ObjectTrigger(BaseTrigger):
         ):  # fmt: skip
             while True:
                 status = await subscription.changed(timeout=LOOK_SECONDS)
-                if status.state.finished:
+                if status.state in self.ends:
                     return status
                 if status.reason and status.reason != said:
                     self.log.info("mlx: waiting: %s", status.reason)

@@ -18,7 +18,7 @@ from airflow_provider_mlx.stacks import load_stacks
 from tests.docs.snippets import ROOT, all_snippets, first_dag, name_of, pages, without_snippets
 
 PAGES = pages()
-BACKENDS = ("local", "kubernetes", "trainer", "sagemaker")
+BACKENDS = ("local", "kubernetes", "trainer", "sagemaker", "kubeflow_pipelines")
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 _MACHINE_PATH = re.compile(r"(?<![\w./-])/(?:work|root|home/(?!you\b)[\w-]+|Users)/")

@@ -110,7 +110,7 @@ class RecurringRuns:
         """
         Make one. The server gives the id, so that this is not repeated when the answer is lost: find it by its name.
 
-        :param body: as :func:`recurring_run` gives it.
+        :param body: ``v2beta1RecurringRun`` of the published swagger.
         """
         return self._http.post("/recurringruns", body)
 
@@ -151,7 +151,7 @@ def cron_trigger(cron: str, *, start: datetime | None = None, end: datetime | No
     """
     A trigger of a recurring run.
 
-    :param cron: with five fields, or six with seconds in front, as the server reads it.
+    :param cron: six fields, seconds in front: of five, the server takes the first for the seconds (robfig/cron 1.2).
     """
     return {"cron_schedule": {"cron": cron, **_times(start, end)}}
 

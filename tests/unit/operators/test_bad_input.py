@@ -53,11 +53,6 @@ def jobs(home: Path) -> list[Path]:
             id="resources that the backend cannot honour, all at once",
         ),
         pytest.param(
-            "", "default: s\nstacks: {s: {artifacts: {root: 's3://bucket/mlx'}, targets: {default: {backend: kubeflow_pipelines}}}}",
-            ["backend `kubeflow_pipelines`", "pip install 'airflow-provider-mlx[kubeflow]'"],
-            id="a missing extra is named",
-        ),
-        pytest.param(
             '(secrets={"TOKEN": "hf"})', "default: s\nstacks: {s: {targets: {default: {backend: local}}}}",
             ["the target `default` maps no secret `hf`", "add it under `secrets:` of the target"],
             id="a secret that the target does not map",

@@ -28,7 +28,7 @@ from airflow_provider_mlx.step.spec import JobSpec
 
 from .following import FollowedTasks
 from .outcome import error_of, result_of
-from .outputs import TASK
+from .outputs import is_collector
 from .request import changed_pipeline, changes, pipeline_problems, run_of_pipeline, run_problems
 from .settings import RunSettings
 
@@ -97,7 +97,8 @@ class PipelineRunBackend(ServerBackend):
             return
         reading = RunReader(self.client).read(str(run["run_id"]))
         if status.state is State.SUCCEEDED:
-            body = result_of(reading, request["asked"].get("outputs") or {})
+            registered = str((request.get("registered") or {}).get("name") or "")
+            body = result_of(reading, request["asked"].get("outputs") or {}, pipeline=registered)
         else:
             body = error_of(reading, self._tail(reading))
         record_outcome(self.store, request["outputs"], name, body)
@@ -114,5 +115,5 @@ class PipelineRunBackend(ServerBackend):
 
 def _read_tasks(client: KubeflowPipelinesClient, name: str, cursor: str) -> LogChunk:
     reading = RunReader(client).read(run_id(name))
-    lines, after = new_lines([task for task in reading.tasks if task.name != TASK], cursor)
+    lines, after = new_lines([task for task in reading.tasks if not is_collector(task.name)], cursor)
     return LogChunk(tuple(lines), after)

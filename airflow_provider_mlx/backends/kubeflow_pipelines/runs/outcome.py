@@ -15,7 +15,7 @@ from airflow_provider_mlx.runtime.records import ERROR_DEFAULTS, MAX_MESSAGE_BYT
 from airflow_provider_mlx.runtime.values import Dataset
 from airflow_provider_mlx.runtime.wire import encode
 
-from .outputs import TASK, Given, given_to_tasks
+from .outputs import Given, collected, given_to_tasks, is_collector
 
 MAX_TASKS: Final = 200
 """So many tasks stand in the result: a loop may have thousands of iterations, and XCom is for small things."""
@@ -23,20 +23,23 @@ TAIL_LINES: Final = 20
 _MINIO: Final = re.compile(r"^minio://")
 _METRICS: Final = frozenset({"system.Metrics"})
 """Artifacts that are no object: their values are their metadata."""
+_LOGS: Final = "executor-logs"
+"""The key of an output that the server gives every task, for what it prints."""
 
 
-def result_of(reading: Reading, wanted: Mapping[str, str]) -> dict[str, Any]:
+def result_of(reading: Reading, wanted: Mapping[str, str], *, pipeline: str = "") -> dict[str, Any]:
     """
     The body of ``result.json``.
 
     :param wanted: name → ``task.key``, as the operator was told.
+    :param pipeline: its name, where the run itself does not say it: one of a registered pipeline has no spec.
     """
-    tasks = [task for task in reading.tasks if task.name != TASK]
+    tasks = [task for task in reading.tasks if not is_collector(task.name)]
     given = given_to_tasks(reading.workflow) if reading.workflow else {}
     outputs, metrics = _outputs(reading, given, wanted)
     value = {
         "run_id": reading.run["run_id"],
-        "pipeline": _pipeline_of(reading.run),
+        "pipeline": pipeline or _pipeline_of(reading.run),
         "tasks": {task.name: _told(task) for task in tasks[:MAX_TASKS]},
         **outputs,
     }
@@ -56,7 +59,7 @@ def error_of(reading: Reading, tail: Sequence[str]) -> dict[str, Any]:
     :param tail: of that log, launcher's lines too; empty where it cannot be read.
     """
     fault = fault_in(reading.workflow, tail) if reading.workflow else None
-    failed = [task for task in reading.tasks if task.state == "FAILED" and task.name != TASK]
+    failed = [task for task in reading.tasks if task.state == "FAILED" and not is_collector(task.name)]
     name = (fault.task if fault else "") or (failed[0].name if failed else "")
     said = (fault.reason if fault else "") or next((task.message for task in failed if task.message), "")
     lines = [f"task `{name}` failed: {said or 'the server gives no reason'}" if name else f"the run failed: {said}"]
@@ -84,14 +87,14 @@ def _outputs(
     reading: Reading, given: Mapping[str, Given], wanted: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """What was wanted, by name, and the metrics among it."""
-    collected = given.get(TASK, Given())
     values: dict[str, Any] = {}
     metrics: dict[str, float] = {}
     for name, reference in wanted.items():
-        if name in collected.parameters:
-            values[name] = encode(collected.parameters[name])
+        holder = collected(given, name, reference) or Given()
+        if name in holder.parameters:
+            values[name] = encode(holder.parameters[name])
             continue
-        found = collected.artifacts.get(name) or _of_task(reading, given, reference)
+        found = holder.artifacts.get(name) or _of_task(reading, given, reference)
         if not isinstance(found, tuple):
             values[name] = encode(found)
             continue
@@ -143,8 +146,8 @@ def _native(reading: Reading) -> Iterator[Given]:
 
 
 def _all(artifacts: Mapping[str, tuple[Artifact, ...]]) -> Iterator[Artifact]:
-    for some in artifacts.values():
-        yield from (one for one in some if one.uri and one.type not in _METRICS and one.name != "executor-logs")
+    for key, some in artifacts.items():
+        yield from (one for one in some if one.uri and one.type not in _METRICS and key != _LOGS)
 
 
 def _uris(artifacts: Iterator[Artifact]) -> set[str]:

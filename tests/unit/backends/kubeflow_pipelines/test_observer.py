@@ -140,3 +140,15 @@ def test_no_answer_is_no_status(server, observer):
 def test_its_logs_end_with_it(observer, followed):
     observer.close()
     assert followed.closed
+
+
+def test_a_run_of_somebody_elses_is_known_by_its_own_id_and_may_be_one_of_ours(server, observer, followed):
+    (job,) = put(server, "one")
+    waited_for = JobHandle("kubeflow_pipelines", "of-somebody", id=run_id("one"))
+    server.runs["theirs"] = {**server.runs[run_id("one")], "run_id": "theirs", "state": "SUCCEEDED"}
+    theirs = JobHandle("kubeflow_pipelines", "theirs", id="theirs")
+    assert states(observer, [job, waited_for, theirs]) == {
+        "one": State.ACTIVE, "of-somebody": State.ACTIVE, "theirs": State.SUCCEEDED,
+    }  # fmt: skip
+    assert followed.running >= {"one", "of-somebody"}
+    assert observer.follow(waited_for, "").lines == ("line of of-somebody",)
