@@ -222,7 +222,7 @@ class Planner:
             inputs=tuple(ObjectReference(item.uri, item.sha256, item.size) for item in self.inputs),
             command=self.definition.command, manifest=self.definition.manifest, image=target.image,
             python=target.python, resources=resources,
-            env=target.env, secrets=self._secrets(target), tags=target.tags,
+            env=target.env, secrets=self._secrets(target), tags=target.tags, goes_on_since=self.checkpoints_since,
             wheelhouse=target.wheelhouse or "", install_client=self.resolved.install_client,
             native_limit_seconds=int((limit + NATIVE_MARGIN).total_seconds()) if limit else None,
         )  # fmt: skip

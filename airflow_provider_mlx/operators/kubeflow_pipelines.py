@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlx.step.definition import StepDefinition
 
 _SERVER_FIELDS = ("namespace", "experiment", "service_account", "pipeline_root", "console_url")
-_SAID = ("outputs", "caching", "display_name", "description")
+_SAID = ("outputs", "caching", "display_name", "description", "on_retry")
 
 
 class KubeflowPipelinesRunOperator(MlxJobOperator):
@@ -37,6 +37,8 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
     :param outputs: name → ``task.output``: what of its tasks becomes the task's result; a model or a dataset is a
         reference by URI that other steps take.
     :param caching: whether tasks that ran before with the same inputs are skipped; by default as it was compiled.
+    :param on_retry: what a retry does after a failure: ``new``, another run; ``resume``, the failed tasks of the same
+        run again, with what it was started with. A clear is always another run.
     :param experiment: where the run is listed; it is made if there is none.
     :param service_account: that the tasks' pods run as.
     :param pipeline_root: where Kubeflow Pipelines keeps the artifacts.
@@ -56,9 +58,9 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
     """
 
     template_fields: Sequence[str] = (
-        "pipeline", "function", "pipeline_name", "version", "parameters", "outputs", "experiment", "service_account",
-        "pipeline_root", "namespace", "display_name", "description", "sdk_version", "conn_id", "console_url", "target",
-        "stack", "max_runtime",
+        "pipeline", "function", "pipeline_name", "version", "parameters", "outputs", "on_retry", "experiment",
+        "service_account", "pipeline_root", "namespace", "display_name", "description", "sdk_version", "conn_id",
+        "console_url", "target", "stack", "max_runtime",
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json", "outputs": "json"}
     custom_operator_name = "KubeflowPipelinesRun"
@@ -74,6 +76,7 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
         parameters: Mapping[str, Any] | None = None,
         outputs: Mapping[str, str] | None = None,
         caching: bool | None = None,
+        on_retry: str | None = None,
         experiment: str | None = None,
         service_account: str | None = None,
         pipeline_root: str | None = None,
@@ -101,6 +104,7 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
         self.parameters = dict(parameters or {})
         self.outputs = dict(outputs or {})
         self.caching = caching
+        self.on_retry = on_retry
         self.experiment = experiment
         self.service_account = service_account
         self.pipeline_root = pipeline_root

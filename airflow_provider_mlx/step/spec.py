@@ -38,6 +38,7 @@ class JobSpec:
     :param env: plain environment variables; never a secret.
     :param secrets: environment variable → the stack's reference to a secret, resolved by the backend alone.
     :param outputs_uri: the attempt's folder in the artifact root.
+    :param goes_on_since: the attempt from which on earlier work may be gone on with: a user's clear begins anew.
     :param native_limit_seconds: the backend's own limit, later than the step's deadline: ends the job when Airflow is
         gone.
     :param wheelhouse: URI from which alone the step's packages are installed.
@@ -59,6 +60,7 @@ class JobSpec:
     resources: Resources = field(default_factory=Resources)
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    goes_on_since: int = 1
     native_limit_seconds: int | None = None
     wheelhouse: str = ""
     install_client: bool = False

@@ -10,7 +10,7 @@ out.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from airflow_provider_mlx.backends.base import JobHandle, LogChunk
@@ -64,13 +64,13 @@ class FollowedPods:
         self._followers = Followers(PodLog(client, POD), namespace)
         self._client = client
 
-    def take(self, name: str, cursor: str) -> LogChunk:
+    def take(self, job: JobHandle, cursor: str) -> LogChunk:
         """What has come since the cursor; never waits."""
-        return _own(self._followers.take(name, cursor))
+        return _own(self._followers.take(job.name, cursor))
 
-    def retain(self, names: Collection[str]) -> None:
+    def retain(self, jobs: Sequence[JobHandle]) -> None:
         """End what follows other jobs."""
-        self._followers.retain(names)
+        self._followers.retain({job.name for job in jobs})
 
     def close(self) -> None:
         """End all of them."""

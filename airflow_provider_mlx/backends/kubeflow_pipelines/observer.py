@@ -9,7 +9,7 @@ begun are read whole, since only their tasks tell, and less often the more there
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from airflow_provider_mlx.backends.base import JobHandle, JobObserver, JobStatus, LogChunk, State
@@ -39,10 +39,10 @@ def id_of(handle: JobHandle) -> str:
 class Followed(Protocol):
     """The logs of running jobs; the thread that observes calls ``retain``, the triggerer's loop calls ``take``."""
 
-    def take(self, name: str, cursor: str) -> LogChunk:
+    def take(self, job: JobHandle, cursor: str) -> LogChunk:
         """What has come since the cursor; never waits."""
 
-    def retain(self, names: Collection[str]) -> None:
+    def retain(self, jobs: Sequence[JobHandle]) -> None:
         """These jobs run now."""
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class KubeflowPipelinesObserver(JobObserver):
         self._count()
         if self._followed is not None:
             begun = {run for run, status in self._known.items() if status.running}
-            self._followed.retain({name for name, run in runs.items() if run in begun})
+            self._followed.retain([job for job in jobs if runs[job.name] in begun])
         unknown = JobStatus(State.UNKNOWN, "it was not asked for yet")
         return {name: self._known.get(run, unknown) for name, run in runs.items()}
 
@@ -86,7 +86,7 @@ class KubeflowPipelinesObserver(JobObserver):
         known = self._known.get(id_of(handle))
         if self._followed is None or known is None or not known.running:
             return LogChunk((), cursor)
-        return self._followed.take(handle.name, cursor)
+        return self._followed.take(handle, cursor)
 
     def close(self) -> None:
         """Close the clients."""

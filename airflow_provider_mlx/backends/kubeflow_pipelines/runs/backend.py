@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from airflow_provider_mlx.backends.base import JobHandle, JobStatus, LogChunk, State, TargetSettings
+from airflow_provider_mlx.backends.base import FoundJob, JobHandle, JobStatus, LogChunk, State, TargetSettings
 from airflow_provider_mlx.backends.kubeflow_pipelines.client import KubeflowPipelinesClient
 from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import parse_pipeline
 from airflow_provider_mlx.backends.kubeflow_pipelines.faults import fault_in
-from airflow_provider_mlx.backends.kubeflow_pipelines.names import run_id
+from airflow_provider_mlx.backends.kubeflow_pipelines.observer import id_of
 from airflow_provider_mlx.backends.kubeflow_pipelines.pipelines import PipelineRegistry
 from airflow_provider_mlx.backends.kubeflow_pipelines.progress import new_lines
 from airflow_provider_mlx.backends.kubeflow_pipelines.reading import Reading, RunReader
@@ -24,13 +24,16 @@ from airflow_provider_mlx.backends.outcomes import record_outcome
 from airflow_provider_mlx.exceptions import InvalidStep, MlxError, Problem
 from airflow_provider_mlx.runtime.protocol import ERROR_FILE, RESULT_FILE
 from airflow_provider_mlx.runtime.uris import join
-from airflow_provider_mlx.step.spec import JobSpec
+from airflow_provider_mlx.step.spec import JobSpec, request_digest
 
 from .following import FollowedTasks
 from .outcome import error_of, result_of
 from .outputs import is_collector
 from .request import changed_pipeline, changes, pipeline_problems, run_of_pipeline, run_problems
 from .settings import RunSettings
+
+RUN: Final = "run"
+"""In a handle's location: the id of an earlier attempt's run that this attempt resumed."""
 
 
 class PipelineRunBackend(ServerBackend):
@@ -48,12 +51,49 @@ class PipelineRunBackend(ServerBackend):
         """What the pipeline or the server does not take."""
         return run_problems(spec, self.settings)
 
+    def submit(self, request: Mapping[str, Any]) -> JobHandle:
+        """
+        Make the run, once; or have the failed tasks of an earlier attempt's run again, where the task asks for it.
+
+        A run that was resumed keeps its id, and what it was started with: its handle says whose it is now.
+        """
+        for earlier in request.get("resumes", ()):
+            run = self.client.find_run(earlier)
+            if run is not None:
+                return self._resumed(run, request) or super().submit(request)
+        return super().submit(request)
+
+    def _resumed(self, run: Mapping[str, Any], request: Mapping[str, Any]) -> JobHandle | None:
+        """
+        An earlier run that goes on; ``None`` for one that cannot.
+
+        One that is active was resumed just now, by a worker that died before it could say so.
+        """
+        status = self._looking.status(run)
+        if status.state is State.FAILED:
+            self.client.retry_run(str(run["run_id"]))
+        elif status.state is not State.ACTIVE:
+            return None
+        location = {"experiment": str(run.get("experiment_id") or ""), "digest": request_digest(request)}
+        return JobHandle(self.name, request["name"], id=str(run["run_id"]), location={**location, RUN: run["run_id"]})
+
+    def find(self, name: str, location: Mapping[str, str] | None = None) -> FoundJob | None:
+        """The run, by the id that its name gives it, or by that of the run that it resumed."""
+        if not (location or {}).get(RUN):
+            return super().find(name, location)
+        assert location is not None
+        run = self.client.find_run(location[RUN])
+        if run is None:
+            return None
+        handle = JobHandle(self.name, name, id=location[RUN], location=dict(location))
+        return FoundJob(handle, self._looking.status(run), location["digest"])
+
     def read_log(self, handle: JobHandle, cursor: str = "") -> LogChunk:
         """A line per task that has begun or ended."""
-        return _read_tasks(self.client, handle.name, cursor)
+        return _read_tasks(self.client, id_of(handle), cursor)
 
     def _followed(self, client: KubeflowPipelinesClient) -> FollowedTasks:
-        return FollowedTasks(lambda name, cursor: _read_tasks(client, name, cursor))
+        return FollowedTasks(lambda run, cursor: _read_tasks(client, run, cursor))
 
     def _completed(self, body: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -113,7 +153,7 @@ class PipelineRunBackend(ServerBackend):
             return []
 
 
-def _read_tasks(client: KubeflowPipelinesClient, name: str, cursor: str) -> LogChunk:
-    reading = RunReader(client).read(run_id(name))
+def _read_tasks(client: KubeflowPipelinesClient, run: str, cursor: str) -> LogChunk:
+    reading = RunReader(client).read(run)
     lines, after = new_lines([task for task in reading.tasks if not is_collector(task.name)], cursor)
     return LogChunk(tuple(lines), after)

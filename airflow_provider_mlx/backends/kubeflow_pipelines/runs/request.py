@@ -21,6 +21,8 @@ from airflow_provider_mlx.step.spec import JobSpec
 from .outputs import RESERVED, with_collector
 from .settings import RunSettings
 
+RESUME: Final = "resume"
+ON_RETRY: Final = ("new", RESUME)
 LARGEST_PIPELINE: Final = 1024 * 1024
 """Bytes; a pipeline ends in an object of etcd."""
 
@@ -28,6 +30,8 @@ LARGEST_PIPELINE: Final = 1024 * 1024
 def run_of_pipeline(spec: JobSpec, settings: RunSettings) -> dict[str, Any]:
     """
     What is submitted: all but what only the server knows, which is its experiment, and a registered pipeline's content.
+
+    ``resumes`` has the ids of runs whose failed tasks are run again instead, if one of them is there.
 
     :param spec: whose manifest has the fields of the operator.
     """
@@ -50,9 +54,15 @@ def run_of_pipeline(spec: JobSpec, settings: RunSettings) -> dict[str, Any]:
         "experiment": settings.experiment,
         "outputs": spec.outputs_uri,
         "asked": {name: asked[name] for name in ("outputs", "caching") if asked.get(name) is not None},
+        **({"resumes": _earlier(spec)} if asked.get("on_retry") == RESUME and _earlier(spec) else {}),
         **({} if "spec" in pipeline else {"registered": dict(pipeline)}),
         "run": run,
     }
+
+
+def _earlier(spec: JobSpec) -> list[str]:
+    """The runs of the attempts before, the latest first; none of those before a clear."""
+    return [run_id(spec.identity.job_name(number)) for number in range(spec.attempt - 1, spec.goes_on_since - 1, -1)]
 
 
 def run_problems(spec: JobSpec, settings: RunSettings) -> list[Problem]:
@@ -68,6 +78,9 @@ def run_problems(spec: JobSpec, settings: RunSettings) -> list[Problem]:
         Problem(f"the result of a run has the name {name!r} itself", "choose another one", "outputs")
         for name in sorted(RESERVED & set(asked.get("outputs") or {}))
     ]
+    if asked.get("on_retry", "new") not in ON_RETRY:
+        what = f"`{asked['on_retry']}` is none of them"
+        problems.append(Problem(what, f"say one of {', '.join(ON_RETRY)}", "on_retry"))
     pipeline = asked.get("pipeline") or {}
     if "spec" not in pipeline:  # what is registered is known when the server is asked
         return problems

@@ -31,11 +31,11 @@ class Log:
     def __init__(self):
         self.running, self.closed = set(), False
 
-    def take(self, name, cursor):
-        return LogChunk((f"line of {name}",), "1")
+    def take(self, job, cursor):
+        return LogChunk((f"line of {job.name}",), "1")
 
-    def retain(self, names):
-        self.running = set(names)
+    def retain(self, jobs):
+        self.running = {job.name for job in jobs}
 
     def close(self):
         self.closed = True

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
-from airflow_provider_mlx.backends.base import State
+from airflow_provider_mlx.backends.base import JobHandle, State
 from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import parse_pipeline
 from airflow_provider_mlx.backends.kubeflow_pipelines.runs.backend import PipelineRunBackend
 from airflow_provider_mlx.backends.kubeflow_pipelines.runs.outputs import TASK
@@ -17,7 +18,7 @@ from airflow_provider_mlx.backends.kubeflow_pipelines.runs.settings import RunSe
 from airflow_provider_mlx.exceptions import InvalidStep
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 from airflow_provider_mlx.step.resources import Resources
-from airflow_provider_mlx.step.spec import JobSpec
+from airflow_provider_mlx.step.spec import JobSpec, request_digest
 from tests.unit.backends.kubeflow_pipelines.objects import node, workflow
 from tests.unit.backends.kubeflow_pipelines.runs.made import driver
 from tests.unit.backends.kubeflow_pipelines.server import Server, serving
@@ -145,3 +146,43 @@ def test_its_log_is_what_its_tasks_do(server, backend, tmp_path):
     chunk = backend.read_log(handle)
     assert chunk.lines == ("train runs",)
     assert backend.read_log(handle, chunk.cursor).lines == ()
+
+
+def attempt(number, folder, *, since=1, **asked):
+    return replace(
+        spec(folder / f"attempt-{number}", on_retry="resume", **asked), attempt=number, name=IDENTITY.job_name(number), goes_on_since=since
+    )
+
+
+def test_a_retry_may_have_the_failed_tasks_run_again(server, backend, tmp_path):
+    first = backend.submit(backend.plan(attempt(1, tmp_path)))
+    server.runs[first.id]["state"] = "FAILED"
+    request = backend.plan(attempt(2, tmp_path))
+    again = backend.submit(request)
+    assert (again.id, again.name) == (first.id, IDENTITY.job_name(2))
+    assert (server.workflows, server.runs[first.id]["state"]) == ([first.id], "RUNNING")
+    assert backend.submit(request) == again, "it goes on: a worker that died had it run again"
+    assert server.calls("POST").count(f"POST /apis/v2beta1/runs/{first.id}:retry") == 1
+    found = backend.find(again.name, JobHandle.from_wire(again.to_wire()).location)
+    assert (found.handle, found.request_digest) == (again, request_digest(request))
+    (seen,) = backend.observer().observe([again], 0.0).values()
+    assert seen.state is State.ACTIVE
+    server.runs[first.id]["state"] = "FAILED"
+    third = backend.submit(backend.plan(attempt(3, tmp_path)))
+    assert third.id == first.id, "whose run is that of the attempt before the last one"
+    backend.cancel(third)
+    assert server.runs[first.id]["state"] == "CANCELING"
+
+
+def test_a_clear_and_a_run_that_was_stopped_begin_anew(server, backend, tmp_path):
+    first = backend.submit(backend.plan(attempt(1, tmp_path)))
+    server.runs[first.id]["state"] = "FAILED"
+    cleared = backend.submit(backend.plan(attempt(2, tmp_path, since=2)))
+    assert cleared.id != first.id
+    server.runs[cleared.id] |= {"state": "FAILED", "state_history": [{"state": "CANCELING"}]}
+    stopped = backend.submit(backend.plan(attempt(3, tmp_path, since=2)))
+    assert len({first.id, cleared.id, stopped.id}) == 3
+
+
+def test_what_a_retry_does_is_one_of_two(backend, tmp_path):
+    assert said(backend, tmp_path, on_retry="again") == ["on_retry: `again` is none of them"]
