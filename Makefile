@@ -84,6 +84,8 @@ bench: $(BUILD)/bench/.ready $(BUILD)/zenml/.ready $(BUILD)/peers/.ready .venv/.
 	$(BIN)/python -m tests.cluster build --with-kwok
 	$(BUILD)/bench/bin/python -m benchmarks.run
 	$(BUILD)/peers/bin/python -m benchmarks.on_sagemaker
+	-$(BIN)/python -m tests.kubeflow_pipelines build
+	$(BIN)/python -m benchmarks.on_kubeflow
 
 requirements: $(UV) ## Compile the pinned requirement files anew
 	for group in dev demo cluster aws bench peers airflow-2.11; do \

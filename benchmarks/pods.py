@@ -65,13 +65,14 @@ def run(work: Path, *, runs: int) -> None:
         (home / "dags").mkdir()
         text = DAG.replace("NAMESPACE", jobs.namespace).replace("IMAGE", cluster.image)
         (home / "dags" / "pods.py").write_text(text.replace("CONN_ID", CONN_ID).replace("TURNS", str(runs + 1)))
-        stack = {"artifacts": {"root": (home / "artifacts").as_uri()}, "targets": {"default": jobs.target()}}
+        target = jobs.targets()["kubernetes"]
+        stack = {"artifacts": {"root": (home / "artifacts").as_uri()}, "targets": {"default": target}}
         (home / "stacks.yaml").write_text(json.dumps({"default": "lab", "stacks": {"lab": stack}}))
         airflow = Airflow(
             bin_folder=Environment("bench").bin, home=home / "airflow", dags=home / "dags",
             env={
                 "AIRFLOW__MLX__STACKS_FILES": str(home / "stacks.yaml"), "AIRFLOW__MLX__DEPLOYMENT_ID": "bench",
-                f"AIRFLOW_CONN_{CONN_ID.upper()}": json.dumps(jobs.connection()),
+                f"AIRFLOW_CONN_{CONN_ID.upper()}": json.dumps(jobs.connections()[CONN_ID]),
             },
         )  # fmt: skip
         try:
