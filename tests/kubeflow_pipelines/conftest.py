@@ -10,6 +10,9 @@ from tests.kubeflow_pipelines.run_bodies import new_run_id, run_body
 
 __all__ = ["kubeflow_client", "kubeflow_server", "running_kubeflow"]
 
+collect_ignore = ["in_pods"]
+"""It needs a node, and minutes: run only where it is named."""
+
 
 @pytest.fixture
 def run(kubeflow_client: KubeflowPipelinesClient) -> str:

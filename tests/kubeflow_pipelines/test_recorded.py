@@ -18,4 +18,4 @@ def test_answers_are_as_they_were_recorded(tmp_path: Path) -> None:
         for name, recorded in recordings(server):
             assert_golden(RECORDED / f"{name}.json", recorded)
             names.add(f"{name}.json")
-    assert names == {path.name for path in RECORDED.iterdir()}
+    assert names == {path.name for path in RECORDED.glob("*.json")}

@@ -65,8 +65,14 @@ ROWS: Final = (
 _EXIT: Final = re.compile(r"failed to execute component: (?:exit status (?P<code>\d+)|signal: (?P<signal>\w+))")
 _SIGNALS: Final[Mapping[str, int]] = {"killed": 137, "terminated": 143, "interrupt": 130, "aborted": 134}
 """As Go spells them; a segmentation fault is two words, of which the first is read."""
-_LAUNCHER: Final = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+\.go:\d+\] ")
-"""The beginning of a line that Kubeflow's launcher wrote, not the step; source: the format of klog and glog."""
+_LAUNCHER: Final = re.compile(
+    r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+\.go:\d+\] "
+    r'|time="\S+" level=\w+ msg=".*" (?:[\w.]+=\S+ )*argo=true'
+)
+"""
+A line that Kubeflow's launcher wrote, not the step (the format of klog and glog), or Argo's executor (that of logrus),
+as a real pod has both.
+"""
 
 
 def fault_in(workflow: Mapping[str, Any], log: Iterable[str] = ()) -> Fault | None:
@@ -109,5 +115,5 @@ def exit_code_in(log: Iterable[str]) -> int | None:
 
 
 def own_lines(log: Iterable[str]) -> Iterator[str]:
-    """A pod's log without the lines of Kubeflow's launcher."""
+    """A pod's log without the lines of Kubeflow's launcher and of Argo's executor."""
     return (line for line in log if not _LAUNCHER.match(line))

@@ -64,13 +64,13 @@ def begin(kubeflow_in_pods, backend, root, request):
     """Starts a step, and stops it when the test is over: ``begin(source, image=…, resources=…)``."""
     begun = []
 
-    def start(source: str = "", **more) -> RunningStep:
+    def start(source: str = "", *, native_limit: int | None = None, **more) -> RunningStep:
         secrets = {f"AWS_{name}": {"name": STORE_SECRET, "key": key} for name, key in KEYS.items()}
         env = {name: value for name, value in kubeflow_in_pods.identity.items() if name not in secrets}
         given = {"run_id": request.node.name, "image": PYTHON_S3, **({"source": source} if source else {}), **more}
         if "command" not in given:
             given |= {"env": env, "secrets": secrets}
-        begun.append(RunningStep(backend, ContractStep(**given), root))
+        begun.append(RunningStep(backend, ContractStep(**given), root, native_limit=native_limit))
         return begun[-1]
 
     yield start

@@ -47,7 +47,7 @@ class ServerInPods(Server):
         """Variables that make a client of S3 one of this store."""
         return {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": self.store_address,
+            "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": self.store_address, "AWS_ALLOW_HTTP": "true",
         }  # fmt: skip
 
     def pods(self, run_id: str) -> list[dict[str, Any]]:

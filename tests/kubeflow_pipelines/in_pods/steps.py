@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,16 +20,29 @@ from airflow_provider_mlx.testing.steps import ContractStep
 
 SECONDS = 120.0
 """From its start to its end, an image that is new to the node included."""
+ARGO = re.compile(r'time="[^"]+" level=\w+ msg=".*" argo=true|Error: exit status \d+$')
+"""What Argo's executor prints into the log of the container that it starts."""
 
 
 class RunningStep:
-    """Submitted when it is made."""
+    """
+    Submitted when it is made.
 
-    def __init__(self, backend: KubeflowPipelinesBackend, step: ContractStep, root: str) -> None:
+    :param native_limit: seconds after which Kubernetes ends its pod, in the place of those that its plan has.
+    """
+
+    def __init__(
+        self, backend: KubeflowPipelinesBackend, step: ContractStep, root: str, *, native_limit: int | None = None
+    ) -> None:
         self.backend = backend
         self.step = step
         self.root = root
         self.request = step.prepare(backend, root)
+        if native_limit is not None:
+            platform = self.request["run"]["pipeline_spec"]["platform_spec"]["platforms"]["kubernetes"]
+            (executor,) = platform["deploymentSpec"]["executors"].values()
+            assert int(executor["activeDeadlineSeconds"]) > native_limit
+            executor["activeDeadlineSeconds"] = str(native_limit)
         self.handle = backend.submit(self.request)
 
     @property
@@ -66,10 +80,15 @@ class RunningStep:
     @property
     def log(self) -> list[str]:
         """All lines so far, without the runtime's own."""
+        return [line for line in self.whole_log if "::mlx::" not in line and not ARGO.match(line)]
+
+    @property
+    def whole_log(self) -> list[str]:
+        """All lines that the backend shows."""
         lines, cursor = [], ""
         while True:
             chunk = self.backend.read_log(self.handle, cursor)
-            lines += [line for line in chunk.lines if "::mlx::" not in line]
+            lines += chunk.lines
             if chunk.cursor == cursor:
                 return lines
             cursor = chunk.cursor
@@ -109,7 +128,9 @@ class RunningPipeline:
         end = time.monotonic() + seconds
         while not (status := self.backend.find(self.handle.name).status).state.finished:
             if time.monotonic() > end:
-                raise AssertionError(f"after {seconds:.0f} s it is still {status}\n{self.backend.read_log(self.handle)}")
+                raise AssertionError(
+                    f"after {seconds:.0f} s it is still {status}\n{self.backend.read_log(self.handle)}"
+                )
             time.sleep(0.5)
         self.backend.collect(self.handle, self.request)
         return status

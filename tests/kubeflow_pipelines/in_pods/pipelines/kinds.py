@@ -71,7 +71,7 @@ def kinds(text: str = 'grüße <&> "it\'s"\n$(x) $HOME', rows: int = 4, least: f
         register(model=trained.outputs["model"])
     with dsl.If(judged.outputs["Output"] < least, name="too-bad"):
         register(model=trained.outputs["model"])
-    with dsl.ParallelFor([1, 2, 3]) as number:
+    with dsl.ParallelFor([1, 2]) as number:
         squared = square(number=number)
     total(numbers=dsl.Collected(squared.output))
     with dsl.ExitHandler(clean(), name="guarded"):

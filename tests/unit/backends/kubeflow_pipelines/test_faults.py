@@ -67,8 +67,10 @@ def test_exit_code(log, code):
     assert exit_code_in(log) == code
 
 
-def test_the_launchers_lines_are_not_the_steps():
+def test_the_launchers_lines_and_argos_are_not_the_steps():
     log = [
+        'time="2026-11-26T08:20:11.123Z" level=info msg="capturing logs" argo=true',
+        'time="2026-11-26T08:20:14.123Z" level=info msg="sub-process exited" argo=true error="<nil>"',
         "I1123 10:00:09.123456      30 launcher_v2.go:127] input ComponentSpec:{}",
         "accuracy 0.98",
         "I like this: I1123",

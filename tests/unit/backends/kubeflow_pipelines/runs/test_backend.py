@@ -150,7 +150,10 @@ def test_its_log_is_what_its_tasks_do(server, backend, tmp_path):
 
 def attempt(number, folder, *, since=1, **asked):
     return replace(
-        spec(folder / f"attempt-{number}", on_retry="resume", **asked), attempt=number, name=IDENTITY.job_name(number), goes_on_since=since
+        spec(folder / f"attempt-{number}", on_retry="resume", **asked),
+        attempt=number,
+        name=IDENTITY.job_name(number),
+        goes_on_since=since,
     )
 
 

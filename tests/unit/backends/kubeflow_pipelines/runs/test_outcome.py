@@ -8,7 +8,7 @@ from airflow_provider_mlx.backends.kubeflow_pipelines.runs.outputs import TASK
 from airflow_provider_mlx.backends.kubeflow_pipelines.tasks import Artifact, Outputs, Task, tasks_of_workflow
 from airflow_provider_mlx.runtime.values import Dataset
 from tests.unit.backends.kubeflow_pipelines.objects import node, run, workflow
-from tests.unit.backends.kubeflow_pipelines.runs.made import driver
+from tests.unit.backends.kubeflow_pipelines.runs.made import cached_driver, driver
 
 SPEC = {"pipelineInfo": {"name": "churn"}}
 
@@ -55,11 +55,20 @@ def test_metrics_are_values_and_no_objects():
     assert result["datasets"]["written"] == []
 
 
-def test_an_artifact_in_a_condition_comes_from_its_own_driver_or_is_none():
-    ran = reading(driver("condition-1.register", writes={"receipt": "s3://b/receipt"}))
-    wanted = {"receipt": "condition-1/register.receipt"}
-    assert value_of(result_of(ran, wanted))["receipt"] == Dataset("s3://b/receipt").to_wire()
-    assert value_of(result_of(reading(driver("train")), wanted))["receipt"] is None
+def test_what_stands_in_a_condition_comes_from_there_or_is_none():
+    wanted = {"receipt": "register.receipt", "name": "condition-1/register.Output"}
+    inside = driver(f"condition-1/{TASK}", parameters={"name": "linear"}, artifacts={"receipt": "s3://b/receipt"})
+    ran = value_of(result_of(reading(cached_driver("condition-1/register"), inside), wanted))
+    assert (ran["receipt"], ran["name"]) == (Dataset("s3://b/receipt").to_wire(), "linear")
+    assert list(ran["tasks"]) == ["condition-1/register"]
+    not_run = value_of(result_of(reading(driver("train")), wanted))
+    assert (not_run["receipt"], not_run["name"]) == (None, None)
+
+
+def test_a_group_that_is_used_twice_has_such_a_task_in_both():
+    both = [driver(f"{group}/condition-1/{TASK}", parameters={"name": group}) for group in ("inner", "inner-2")]
+    wanted = {"name": "inner-2/condition-1/register.Output"}
+    assert value_of(result_of(reading(*both), wanted))["name"] == "inner-2"
 
 
 def test_a_native_server_tells_everything_itself():

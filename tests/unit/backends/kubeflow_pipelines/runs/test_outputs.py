@@ -10,9 +10,10 @@ import pytest
 from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import parse_pipeline
 from airflow_provider_mlx.backends.kubeflow_pipelines.inputs import resolve_outputs
 from airflow_provider_mlx.backends.kubeflow_pipelines.runs.outputs import TASK, given_to_tasks, with_collector
+from airflow_provider_mlx.backends.kubeflow_pipelines.tasks import Artifact
 from airflow_provider_mlx.exceptions import InvalidStep
 from tests.unit.backends.kubeflow_pipelines.objects import node, workflow
-from tests.unit.backends.kubeflow_pipelines.runs.made import driver
+from tests.unit.backends.kubeflow_pipelines.runs.made import cached_driver, driver
 from tests.unit.backends.kubeflow_pipelines.schema import SERVERS, check_pipeline
 
 COMPILED = Path(__file__).parents[1] / "compiled"
@@ -68,15 +69,41 @@ def test_what_stands_in_a_group_is_brought_to_its_edge():
     }  # fmt: skip
 
 
-def test_a_value_in_a_condition_may_never_be_and_is_refused():
-    pipeline = compiled("train_gpu")
-    inner = next(task for name, task in pipeline.tasks.items() if name.startswith("condition-1/"))
-    keys = [*inner.parameters]
-    if keys:
-        with pytest.raises(InvalidStep, match="stands in a condition"):
-            collected(pipeline, {"x": f"{inner.name}.{keys[0]}"})
-    for key in inner.artifacts:
-        assert TASK not in collected(pipeline, {"x": f"{inner.name}.{key}"}).spec["root"]["dag"]["tasks"]
+def test_what_stands_in_a_condition_is_taken_there():
+    """At the root, a value that may never be would fail the run; and what came from a cache is told nowhere else."""
+    wanted = {"name": "condition-1/register.Output", "model": "train.model"}
+    pipeline = collected(compiled("train_gpu"), wanted)
+    for release in SERVERS:
+        check_pipeline(pipeline.pipeline_spec, release)
+    inside = pipeline.spec["components"]["comp-condition-1"]["dag"]["tasks"][TASK]
+    assert inside["dependentTasks"] == ["register"]
+    assert inside["inputs"]["parameters"] == {
+        "name": {"taskOutputParameter": {"producerTask": "register", "outputParameterKey": "Output"}}
+    }
+    outside = pipeline.spec["root"]["dag"]["tasks"][TASK]
+    assert outside["inputs"] == {
+        "artifacts": {"model": {"taskOutputArtifact": {"producerTask": "train", "outputArtifactKey": "model"}}}
+    }
+    executors = pipeline.spec["deploymentSpec"]["executors"]
+    containers = {json.dumps(one) for name, one in executors.items() if TASK in name}
+    assert len(containers) == 2, "the server takes components whose containers are the same for one"
+    assert TASK not in collected(compiled("train_gpu"), {"name": "register.Output"}).spec["root"]["dag"]["tasks"]
+
+
+def test_a_task_that_has_a_condition_itself_is_refused():
+    """No compiler of the SDK makes one."""
+    spec = json.loads(json.dumps(compiled("train_gpu").spec))
+    spec["root"]["dag"]["tasks"]["evaluate"]["triggerPolicy"] = {"condition": "1 == 2"}
+    with pytest.raises(InvalidStep, match="has a condition itself"):
+        collected(parse_pipeline(spec), {"score": "evaluate.score"})
+    with_artifact = collected(parse_pipeline(spec), {"metrics": "evaluate.metrics"})
+    assert TASK not in with_artifact.spec["root"]["dag"]["tasks"], "its own driver says where it writes"
+
+
+def test_a_pipeline_that_has_such_a_task_is_refused():
+    once = collected(compiled("train_gpu"), {"score": "evaluate.score"})
+    with pytest.raises(InvalidStep, match="has a task `airflow-outputs` itself"):
+        collected(once, {"score": "evaluate.score"})
 
 
 @pytest.mark.parametrize(("name", "said"), [("run_id", "itself"), ("9 lives", "no name of an output")])
@@ -103,6 +130,14 @@ def test_what_tasks_were_given_stands_in_their_drivers_patch():
     assert found["evaluate"].writes["metrics"][0].uri == "minio://mlpipeline/v2/x"
 
 
+def test_numbers_and_artifacts_get_their_type_back_and_lose_what_is_the_servers():
+    given = given_to_tasks(workflow(
+        driver(TASK, parameters={"whole": 2.0, "count": 3, "good": True}, artifacts={"m": "minio://b/m"}, metadata={"auc": 1}, kind="system.Metrics")
+    ))[TASK]  # fmt: skip
+    assert [(value, type(value)) for value in given.parameters.values()] == [(2.0, float), (3, int), (True, bool)]
+    assert given.artifacts["m"] == (Artifact("5", "minio://b/m", "system.Metrics", {"auc": 1}),)
+
+
 @pytest.mark.parametrize(
     "patch", ["", "{", "[]", '{"containers": []}', '{"containers": [{"command": ["--executor_input"]}]}']
 )
@@ -110,3 +145,4 @@ def test_a_patch_that_says_nothing_is_none(patch):
     raw = node("root.train-driver", "Succeeded")
     raw["outputs"] = {"parameters": [{"name": "pod-spec-patch", "value": patch}]}
     assert given_to_tasks(workflow(raw)) == {}
+    assert given_to_tasks(workflow(cached_driver("train"))) == {}
