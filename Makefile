@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test kubernetes kubeflow sagemaker night e2e faults test-matrix docs bench requirements clean
+.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test kubernetes kubeflow verify-kfp sagemaker night e2e faults test-matrix docs bench requirements clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -53,6 +53,9 @@ kubernetes: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/cluster/.ready $(BUILD)/t
 kubeflow: .venv/.ready cluster ## Run our client with a real API server of Kubeflow Pipelines (4 CPU minutes the first time)
 	-$(BIN)/python -m tests.kubeflow_pipelines build
 	$(BIN)/pytest tests/kubeflow_pipelines -n 2
+
+verify-kfp: .venv/.ready ## Hold the server at MLX_TEST_KFP_URL to what our client relies on (MLX_TEST_KFP_TOKEN, MLX_TEST_KFP_NAMESPACE)
+	$(BIN)/pytest tests/kubeflow_pipelines/test_any_server.py
 
 sagemaker: .venv/.ready cluster ## Run the tests of our AWS, whose jobs really run (root), and steps and pipelines on it
 	$(BIN)/pytest tests/aws tests/sagemaker -n 2 --dist loadfile
