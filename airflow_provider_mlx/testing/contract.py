@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -130,11 +131,15 @@ class BackendContract(ObserverCases):
 
     # --- steps and waiting ---------------------------------------------------------------------------------------
 
+    @cached_property
+    def requests(self) -> dict[str, Mapping[str, Any]]:
+        """What the jobs of this test were made from, by their names."""
+        return {}
+
     @pytest.fixture
     def started(self, backend: Backend, root: str) -> Iterator[Callable[[ContractStep], JobHandle]]:
         """Submits a step and, at the end of the test, stops and forgets its job."""
         handles: list[JobHandle] = []
-        self.requests: dict[str, Mapping[str, Any]] = {}
 
         def start(step: ContractStep) -> JobHandle:
             request = step.prepare(backend, root)
@@ -161,7 +166,7 @@ class BackendContract(ObserverCases):
         """Wait for the end, and bring the results."""
         found = self.wait(backend, handle.name, lambda found: found is not None and found.status.state.finished)
         assert found is not None
-        backend.collect(found.handle, self.requests[handle.name])
+        backend.collect(found.handle, self.requests.get(handle.name, {}))
         return found
 
     def read_log(self, backend: Backend, handle: JobHandle, cursor: str = "") -> list[str]:

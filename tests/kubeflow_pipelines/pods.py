@@ -13,6 +13,7 @@ import base64
 import contextlib
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -57,7 +58,8 @@ class Pods:
     ) -> None:
         self.server = server
         self.identity = dict(identity)
-        self.shared = tuple(shared)
+        # of /tmp a pod sees its own alone; the interpreter of this environment may be there
+        self.shared = [folder for folder in (*shared, Path(sys.prefix)) if folder.is_relative_to("/tmp")]
         self.started: list[str] = []
         self.problems: list[str] = []
         self._folder = folder

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tests.kubeflow_pipelines.workflows import node_id
 
 NAME: Final = "kinds-tm5c4"
+START: Final = datetime(2026, 11, 23, 10, tzinfo=UTC)
 _KEPT: Final = ("name", "displayName", "type", "templateName", "phase", "message")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ADDRESS: Final = re.compile(r"\b10(?:\.\d{1,3}){3}\b")
@@ -22,20 +24,26 @@ _ADDRESS: Final = re.compile(r"\b10(?:\.\d{1,3}){3}\b")
 def stable_workflow(workflow: Mapping[str, Any]) -> dict[str, Any]:
     """The Workflow as it is kept."""
     name = workflow["metadata"]["name"]
-    nodes = {}
+    nodes: dict[str, Any] = {}
+    by = START - datetime.fromisoformat(workflow["status"]["startedAt"])
     for raw in sorted(workflow["status"]["nodes"].values(), key=lambda node: (node["startedAt"], node["name"])):
         path = raw["name"].removeprefix(name).removeprefix(".")
-        outputs = {key: raw["outputs"][key] for key in ("parameters", "exitCode") if key in raw.get("outputs", {})}
+        outputs = [
+            {key: one[key] for key in ("name", "value")} for one in (raw.get("outputs") or {}).get("parameters") or ()
+        ]
         identifier = node_id(NAME, path)
         nodes[identifier] = {
             "id": identifier, **{key: raw[key] for key in _KEPT if key in raw},
-            "startedAt": f"2026-11-23T10:{len(nodes) // 60:02}:{len(nodes) % 60:02}Z",
-            "finishedAt": f"2026-11-23T10:{len(nodes) // 60 + 1:02}:{len(nodes) % 60:02}Z",
-            **({"outputs": outputs} if outputs else {}),
+            "startedAt": _later(raw["startedAt"], by), "finishedAt": _later(raw["finishedAt"], by),
+            **({"outputs": {"parameters": outputs}} if outputs else {}),
         }  # fmt: skip
     kept = {"metadata": {"name": NAME}, "status": {"phase": workflow["status"]["phase"], "nodes": nodes}}
     found: dict[str, Any] = json.loads(_stable(json.dumps(kept, ensure_ascii=False).replace(name, NAME)))
     return found
+
+
+def _later(moment: str, by: timedelta) -> str:
+    return (datetime.fromisoformat(moment) + by).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def outline(workflow: Mapping[str, Any]) -> list[Any]:
