@@ -243,7 +243,11 @@ class _Pod:
         """The executor's container and its Kubernetes part, from the run that the server keeps."""
         answer = self.pods.server.request("GET", f"/apis/v2beta1/runs/{self.run_id}")
         answer.raise_for_status()
-        told = answer.json()["pipeline_spec"]
+        told = answer.json().get("pipeline_spec")
+        if told is None:  # it is registered, and the run names its version
+            version = answer.json()["pipeline_version_reference"]
+            path = f"/apis/v2beta1/pipelines/{version['pipeline_id']}/versions/{version['pipeline_version_id']}"
+            told = self.pods.server.request("GET", path).json()["pipeline_spec"]
         spec, platform = told.get("pipeline_spec", told), told.get("platform_spec") or {}
         (label,) = spec["deploymentSpec"]["executors"]
         configs = ((platform.get("platforms") or {}).get("kubernetes") or {}).get("deploymentSpec") or {}
