@@ -41,7 +41,10 @@ def airflow(jobs: KubernetesJobs, tmp_path: Path) -> Iterator[Airflow]:
     """All parts of a real Airflow, whose only target is the cluster."""
     AIRFLOW.check()
     torch = str(next((TORCH.parents[1] / "lib").glob("python3.*/site-packages")))
-    target = jobs.targets()["kubernetes"] | {"max_runtime": "20m", "env": {"PYTHONPATH": "/torch", "OMP_NUM_THREADS": "1"}}
+    target = jobs.targets()["kubernetes"] | {
+        "max_runtime": "20m",
+        "env": {"PYTHONPATH": "/torch", "OMP_NUM_THREADS": "1"},
+    }
     target["volumes"] += [{"host_path": torch, "path": "/torch", "read_only": True}]
     stack = {"artifacts": {"root": (tmp_path / "artifacts").as_uri()}, "targets": {"default": target}}
     (tmp_path / "stacks.yaml").write_text(json.dumps({"default": "lab", "stacks": {"lab": stack}}))
