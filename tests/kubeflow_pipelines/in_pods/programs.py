@@ -24,7 +24,7 @@ HERE: Final = Path(__file__).parent
 MODULE: Final = HERE / "go"
 ARGO: Final = "github.com/argoproj/argo-workflows/v3"
 ARGO_VERSION: Final = "v3.6.7"
-"""Of which Kubeflow Pipelines 2.14.3 has its client, in ``go.mod``; its own manifests install v3.6.7 too."""
+"""The one that Kubeflow Pipelines 2.14.3 is built with, by its ``go.mod``."""
 EFFORT: Final = "5 CPU minutes"
 
 DRIVER, LAUNCHER, EXECUTOR = "driver", "launcher-v2", "argoexec"
