@@ -140,13 +140,13 @@ def _is_task(name: str, known: set[str]) -> bool:
 def _task(path: tuple[str, ...], nodes: Sequence[Node]) -> Task:
     """A task from its own node, its driver's and its pods'."""
     own = next((node for node in nodes if node.part == "task"), nodes[0])
-    pods = [node for node in nodes if node.part == "executor" and node.pod]
-    tried = [node for node in pods if node.state != "SKIPPED"]
+    executors = [node for node in nodes if node.part == "executor"]
+    tried = [node for node in executors if node.pod and node.state != "SKIPPED"]
     failed = [node.message for node in nodes if node.works and node.state == "FAILED" and node.message]
     state = own.state if own.part == "task" else "FAILED" if failed else own.state
     return Task(
         name="/".join(path), state=state, started=own.started, ended=own.ended, retries=max(0, len(tried) - 1),
-        cached=bool(pods) and not tried and state == "SUCCEEDED",
+        cached=bool(executors) and not tried and state == "SUCCEEDED",
         message=failed[-1] if failed and state == "FAILED" else "", pods=tuple(node.pod for node in tried),
     )  # fmt: skip
 

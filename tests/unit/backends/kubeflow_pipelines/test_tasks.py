@@ -122,6 +122,17 @@ def test_a_task_from_the_cache_succeeded_without_a_pod():
     assert (task.state, task.cached, task.pods) == ("SUCCEEDED", True, ())
 
 
+def test_a_task_from_the_cache_is_known_by_an_executor_that_is_no_pod():
+    """As a real server of 2.14.3 with Argo has it: a node of type Skipped."""
+    flow = workflow(
+        node("root.step", "Succeeded", kind="DAG"),
+        node("root.step.executor", "Skipped", kind="Skipped"),
+        phase="Succeeded",
+    )
+    (task,) = tasks_of_workflow(flow)
+    assert (task.state, task.cached, task.pods) == ("SUCCEEDED", True, ())
+
+
 def test_tasks_within_tasks_have_a_path_and_items_a_number():
     """The names are those that ``argocompiler/dag.go`` gives."""
     item = "root.for-loop-2.iteration-iterations(0:1.5)"
