@@ -316,9 +316,7 @@ class KubeflowPipelinesRecurringRunOperator(_RegistryOperator):
             return pipeline, {"pipeline_spec": pipeline.pipeline_spec}
         from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import parse_pipeline
 
-        from .kubeflow_versions import registered
-
-        version = registered(hook.pipelines, self.pipeline_name, self.version or "")
+        version = hook.pipelines.require_version(self.pipeline_name, self.version or "")
         ids = {name: version[name] for name in ("pipeline_id", "pipeline_version_id")}
         return parse_pipeline(version["pipeline_spec"]), {"pipeline_version_reference": ids}
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import CompiledPipeline, parse_pipeline
 from airflow_provider_mlx.backends.kubeflow_pipelines.pipelines import PipelineRegistry
-from airflow_provider_mlx.exceptions import BackendUnavailable, InvalidStep, Problem
-
-SHOWN: Final = 10
-"""So many versions a message names."""
+from airflow_provider_mlx.exceptions import BackendUnavailable, InvalidStep
 
 
 def uploaded(
@@ -47,28 +43,3 @@ def holds(version: dict[str, Any], pipeline: CompiledPipeline) -> bool:
         return parse_pipeline(version["pipeline_spec"]).pipeline_spec == pipeline.pipeline_spec
     except (KeyError, InvalidStep):
         return False
-
-
-def registered(registry: PipelineRegistry, name: str, wanted: str) -> dict[str, Any]:
-    """
-    A version of a registered pipeline.
-
-    :param wanted: its name; empty for the newest.
-    :raises InvalidStep: there is none.
-    """
-    found = registry.find_pipeline(name)
-    if found is None:
-        problem = Problem(
-            "the server does not know it", "check its name, the namespace and the server", "pipeline_name"
-        )
-        raise InvalidStep(f"there is no pipeline `{name}`", [problem])
-    pipeline_id = str(found["pipeline_id"])
-    version = registry.find_version(pipeline_id, wanted) if wanted else next(registry.versions(pipeline_id), None)
-    if version is None:
-        names = [
-            str(one.get("display_name") or one.get("name")) for one in islice(registry.versions(pipeline_id), SHOWN)
-        ]
-        remedy = f"it has {', '.join(names)}" if names else "it has none yet: upload one"
-        problem = Problem("the pipeline has no such version", remedy, "version")
-        raise InvalidStep(f"the pipeline `{name}` has no version `{wanted or 'latest'}`", [problem])
-    return version

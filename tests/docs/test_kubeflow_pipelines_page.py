@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from airflow_provider_mlx.backends.kubeflow_pipelines import auth, compiling, minting
+from airflow_provider_mlx.backends.kubeflow_pipelines import auth, compiling, minting, plan
 from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import parse_pipeline
 from airflow_provider_mlx.backends.kubeflow_pipelines.credentials import WAYS, parse_connection
 from airflow_provider_mlx.backends.kubeflow_pipelines.inputs import parameter_problems, resolve_outputs
-from airflow_provider_mlx.backends.kubeflow_pipelines.runs import outcome, outputs, request
+from airflow_provider_mlx.backends.kubeflow_pipelines.runs import outcome, outputs
 from airflow_provider_mlx.backends.kubeflow_pipelines.status import STATES
 from airflow_provider_mlx.exceptions import InvalidStep
 from tests.docs.snippets import ROOT, snippets
@@ -29,7 +29,7 @@ PAGE = GUIDE.read_text(encoding="utf-8")
         f"The first {outcome.MAX_TASKS} tasks are listed",
         f"`{outputs.TASK}`",
         f"the audience `{auth.AUDIENCE}`",
-        f"at most {request.LARGEST_PIPELINE // 2**20} MiB",
+        f"at most {plan.LARGEST_PIPELINE // 2**20} MiB",
     ],
 )
 def test_the_words_of_the_code(words):

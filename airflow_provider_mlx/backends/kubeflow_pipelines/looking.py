@@ -19,6 +19,16 @@ Lines = Callable[[Mapping[str, Any], str], Iterable[str]]
 """The log of a pod of a run, by the run and the pod's name; it may be empty."""
 
 
+def handle_of(backend: str, name: str, run: Mapping[str, Any]) -> JobHandle:
+    """The handle of a run as the job of a name."""
+    return JobHandle(backend, name, id=str(run["run_id"]), location={"experiment": str(run.get("experiment_id") or "")})
+
+
+def digest_of(run: Mapping[str, Any]) -> str:
+    """Of the request that made a run; empty for a run that is not ours."""
+    return digest_in(str(run.get("description") or ""))
+
+
 class Looking:
     """
     Reads runs.
@@ -32,9 +42,7 @@ class Looking:
 
     def found(self, backend: str, name: str, run: Mapping[str, Any]) -> FoundJob:
         """A run as the job of a name."""
-        location = {"experiment": str(run.get("experiment_id") or "")}
-        handle = JobHandle(backend, name, id=str(run["run_id"]), location=location)
-        return FoundJob(handle, self.status(run), digest_in(str(run.get("description") or "")))
+        return FoundJob(handle_of(backend, name, run), self.status(run), digest_of(run))
 
     def status(self, run: Mapping[str, Any]) -> JobStatus:
         """What a run's answer means; the Workflow is asked for only where it can say more."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 from urllib.parse import quote
+
+from airflow_provider_mlx.exceptions import InvalidStep, Problem
 
 from .answers import Conflict, Missing, Refused
 from .client import KubeflowPipelinesClient
 from .filters import equals, filter_text
 from .times import wire_time
+
+SHOWN: Final = 10
+"""So many versions a message names."""
 
 
 class PipelineRegistry:
@@ -46,6 +52,28 @@ class PipelineRegistry:
             one for one in answer.get("pipeline_versions") or () if name in (one.get("name"), one.get("display_name"))
         ]
         return found[0] if found else None
+
+    def require_version(self, name: str, wanted: str = "") -> dict[str, Any]:
+        """
+        A version of a registered pipeline.
+
+        :param wanted: its name; empty for the newest.
+        :raises InvalidStep: there is none.
+        """
+        found = self.find_pipeline(name)
+        if found is None:
+            where = f" in `{self._client.namespace}`" if self._client.namespace else ""
+            what, remedy = "the server does not know it", "check its name, the namespace and the server"
+            raise InvalidStep(f"there is no pipeline `{name}`{where}", [Problem(what, remedy, "pipeline_name")])
+        pipeline_id = str(found["pipeline_id"])
+        version = self.find_version(pipeline_id, wanted) if wanted else next(self.versions(pipeline_id), None)
+        if version is None:
+            known = islice(self.versions(pipeline_id), SHOWN)
+            names = ", ".join(str(one.get("display_name") or one.get("name")) for one in known)
+            remedy = f"it has {names}" if names else "it has none yet: upload one"
+            problem = Problem("the pipeline has no such version", remedy, "version")
+            raise InvalidStep(f"the pipeline `{name}` has no version `{wanted or 'latest'}`", [problem])
+        return version
 
     def ensure_version(self, pipeline: str, version: str, content: str, *, description: str = "") -> dict[str, Any]:
         """

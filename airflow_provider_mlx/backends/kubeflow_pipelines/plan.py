@@ -31,7 +31,7 @@ def run_request(spec: JobSpec, settings: KubeflowPipelinesSettings) -> dict[str,
 
     :raises InvalidStep: the server would change or refuse it.
     """
-    run = {
+    run: dict[str, Any] = {
         "run_id": run_id(spec.name),
         "display_name": spec.name,
         "description": description_of(spec),
@@ -44,9 +44,7 @@ def run_request(spec: JobSpec, settings: KubeflowPipelinesSettings) -> dict[str,
         **({"service_account": settings.service_account} if settings.service_account else {}),
     }
     problems = text_problems(run["pipeline_spec"])
-    if (size := len(json.dumps(run["pipeline_spec"]).encode())) > LARGEST_PIPELINE:
-        what = f"the pipeline has {size} bytes, more than the cluster's store takes ({LARGEST_PIPELINE})"
-        problems.append(Problem(what, "shorten the command and the environment of the step"))
+    problems += size_problems(run["pipeline_spec"], "shorten the command and the environment of the step")
     if problems:
         raise InvalidStep("Kubeflow Pipelines would not run this step as it stands", problems)
     return {
@@ -57,6 +55,15 @@ def run_request(spec: JobSpec, settings: KubeflowPipelinesSettings) -> dict[str,
         "runtime": spec.command is None,
         "run": run,
     }
+
+
+def size_problems(pipeline: Mapping[str, Any], remedy: str, field: str = "") -> list[Problem]:
+    """Whether a pipeline is larger than the cluster's store takes."""
+    size = len(json.dumps(pipeline).encode())
+    if size <= LARGEST_PIPELINE:
+        return []
+    what = f"the pipeline has {size} bytes, more than the cluster's store takes ({LARGEST_PIPELINE})"
+    return [Problem(what, remedy, field)]
 
 
 def run_body(request: Mapping[str, Any], *, experiment_id: str, digest: str) -> dict[str, Any]:
@@ -151,12 +158,7 @@ def _selector_problems(spec: JobSpec, settings: KubeflowPipelinesSettings) -> li
 
 def _setting_problems(spec: JobSpec, settings: KubeflowPipelinesSettings) -> list[Problem]:
     """What a step asks for that a target may have, and this one has not; and a page's address that is none."""
-    problems = []
-    try:
-        settings.page("")
-    except (LookupError, ValueError, AttributeError) as error:
-        what = f"{settings.console_url!r} cannot be filled in: {error}"
-        problems.append(Problem(what, "it may hold {namespace}, {run} and {experiment}", "console_url"))
+    problems = settings.page_problems()
     if spec.resources.wants_spot and settings.spot is None:
         what = "the target does not say where nodes are that may be taken back"
         remedy = "add `spot: {node_selector: {…}, tolerations: […]}` to the target, or leave spot out"

@@ -24,7 +24,7 @@ from airflow_provider_mlx.step.spec import request_digest
 from .access import ServerAccess
 from .client import KubeflowPipelinesClient
 from .credentials import access_of, parse_connection
-from .looking import Looking
+from .looking import Looking, digest_of, handle_of
 from .names import run_id
 from .observer import Followed, KubeflowPipelinesObserver, id_of
 from .plan import lost_problems, run_body
@@ -53,14 +53,13 @@ class ServerBackend(Backend):
         """Make the run, once; one that is there is adopted if it was made from the same request."""
         digest = request_digest(request)
         run = self.client.find_run(request["run"]["run_id"]) or self._make(request, digest)
-        found = self._looking.found(self.name, request["name"], run)
-        if found.request_digest != digest:
+        if digest_of(run) != digest:
             raise JobConflict(
                 f"the run {request['name']} exists and was made from another request",
                 remedy="two Airflows with one `[mlx] deployment_id` use this server: give each its own",
             )
         self._check_made(request, run)
-        return found.handle
+        return handle_of(self.name, request["name"], run)
 
     def _make(self, request: Mapping[str, Any], digest: str) -> dict[str, Any]:
         body = run_body(request, experiment_id=self.client.experiment_id(request["experiment"]), digest=digest)

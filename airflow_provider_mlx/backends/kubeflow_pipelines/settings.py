@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from airflow_provider_mlx.backends.base import TargetSettings
 from airflow_provider_mlx.backends.kubernetes.settings import Keep, SpotNodes, Text
+from airflow_provider_mlx.exceptions import Problem
 
 from .cannot import AFFINITY, DEVICE_CLASS, KEYS, VOLUME
 
@@ -118,6 +119,15 @@ class ServerSettings(TargetSettings):
         :raises LookupError, ValueError, AttributeError: it has other names in braces, or braces that do not close.
         """
         return self.console_url.format(namespace=self.namespace, run=run, experiment=experiment)
+
+    def page_problems(self) -> list[Problem]:
+        """What keeps the address of a run's page from being filled in."""
+        try:
+            self.page("")
+        except (LookupError, ValueError, AttributeError) as error:
+            what = f"{self.console_url!r} cannot be filled in: {error}"
+            return [Problem(what, "it may hold {namespace}, {run} and {experiment}", "console_url")]
+        return []
 
 
 class KubeflowPipelinesSettings(ServerSettings):

@@ -8,13 +8,14 @@ tasks leave behind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from airflow_provider_mlx.backends.base import FoundJob, JobHandle, JobStatus, LogChunk, State, TargetSettings
 from airflow_provider_mlx.backends.kubeflow_pipelines.client import KubeflowPipelinesClient
 from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import parse_pipeline
 from airflow_provider_mlx.backends.kubeflow_pipelines.faults import fault_in
+from airflow_provider_mlx.backends.kubeflow_pipelines.looking import handle_of
 from airflow_provider_mlx.backends.kubeflow_pipelines.observer import id_of
 from airflow_provider_mlx.backends.kubeflow_pipelines.pipelines import PipelineRegistry
 from airflow_provider_mlx.backends.kubeflow_pipelines.progress import new_lines
@@ -74,8 +75,9 @@ class PipelineRunBackend(ServerBackend):
             self.client.retry_run(str(run["run_id"]))
         elif status.state is not State.ACTIVE:
             return None
-        location = {"experiment": str(run.get("experiment_id") or ""), "digest": request_digest(request)}
-        return JobHandle(self.name, request["name"], id=str(run["run_id"]), location={**location, RUN: run["run_id"]})
+        handle = handle_of(self.name, request["name"], run)
+        ours = {"digest": request_digest(request), RUN: handle.id}
+        return replace(handle, location={**handle.location, **ours})
 
     def find(self, name: str, location: Mapping[str, str] | None = None) -> FoundJob | None:
         """The run, by the id that its name gives it, or by that of the run that it resumed."""
@@ -104,7 +106,8 @@ class PipelineRunBackend(ServerBackend):
         registered = request.get("registered")
         if registered is None:
             return body
-        version = self._version(str(registered["name"]), str(registered.get("version") or ""))
+        registry = PipelineRegistry(self.client)
+        version = registry.require_version(str(registered["name"]), str(registered.get("version") or ""))
         pipeline = parse_pipeline(version["pipeline_spec"])
         asked = {**request["asked"], "parameters": (body.get("runtime_config") or {}).get("parameters") or {}}
         if problems := pipeline_problems(pipeline, asked):
@@ -113,22 +116,6 @@ class PipelineRunBackend(ServerBackend):
             return {**body, "pipeline_spec": changed_pipeline(pipeline, asked).pipeline_spec}
         ids = {name: version[name] for name in ("pipeline_id", "pipeline_version_id")}
         return {**body, "pipeline_version_reference": ids}
-
-    def _version(self, name: str, wanted: str) -> dict[str, Any]:
-        registry = PipelineRegistry(self.client)
-        found = registry.find_pipeline(name)
-        if found is None:
-            where = f" in `{self.settings.namespace}`" if self.settings.namespace else ""
-            problem = Problem("the server does not know it", "check its name, the namespace and the server", "pipeline")
-            raise InvalidStep(f"there is no pipeline `{name}`{where}", [problem])
-        pipeline_id = str(found["pipeline_id"])
-        version = registry.find_version(pipeline_id, wanted) if wanted else next(registry.versions(pipeline_id), None)
-        if version is None:
-            names = [str(one.get("display_name")) for one in islice(registry.versions(pipeline_id), 10)]
-            remedy = f"it has {', '.join(names)}" if names else "it has none yet: upload one"
-            problem = Problem("the pipeline has no such version", remedy, "version")
-            raise InvalidStep(f"the pipeline `{name}` cannot be run in version `{wanted or 'latest'}`", [problem])
-        return version
 
     def _bring(self, request: Mapping[str, Any], run: Mapping[str, Any], status: JobStatus) -> None:
         """The result, or which task failed and why; what is written already stays."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ def with_collector(pipeline: CompiledPipeline, wanted: Mapping[str, OutputRefere
     :param wanted: by the names that they get.
     :raises InvalidStep: a value cannot be brought out; all problems at once.
     """
-    problems = list(_name_problems(wanted))
+    problems = list(name_problems(wanted))
     spec = copy.deepcopy(dict(pipeline.spec))
     collector = _Collector(spec)
     for name, output in wanted.items():
@@ -218,7 +218,8 @@ def _as_input(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {name: definition[name] for name in kept if name in definition}
 
 
-def _name_problems(wanted: Mapping[str, OutputReference]) -> Iterator[Problem]:
+def name_problems(wanted: Iterable[str]) -> Iterator[Problem]:
+    """What no output of a run can be called."""
     for name in wanted:
         if not _NAME.fullmatch(name):
             yield Problem(f"{name!r} is no name of an output", "use letters, digits and _", f"outputs[{name!r}]")

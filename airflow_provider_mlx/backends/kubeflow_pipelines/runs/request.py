@@ -8,23 +8,21 @@ its identifiers are the server's.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import CompiledPipeline, parse_pipeline
 from airflow_provider_mlx.backends.kubeflow_pipelines.inputs import parameter_problems, resolve_outputs
 from airflow_provider_mlx.backends.kubeflow_pipelines.names import description_of, run_id
+from airflow_provider_mlx.backends.kubeflow_pipelines.plan import size_problems
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.step.spec import JobSpec
 
-from .outputs import RESERVED, with_collector
+from .outputs import name_problems, with_collector
 from .settings import RunSettings
 
 RESUME: Final = "resume"
 ON_RETRY: Final = ("new", RESUME)
-LARGEST_PIPELINE: Final = 1024 * 1024
-"""Bytes; a pipeline ends in an object of etcd."""
 
 
 def run_of_pipeline(spec: JobSpec, settings: RunSettings) -> dict[str, Any]:
@@ -68,16 +66,7 @@ def _earlier(spec: JobSpec) -> list[str]:
 def run_problems(spec: JobSpec, settings: RunSettings) -> list[Problem]:
     """Everything in a request that the server, or the pipeline itself, does not take."""
     asked = spec.manifest or {}
-    problems = []
-    try:
-        settings.page("")
-    except (LookupError, ValueError, AttributeError) as error:
-        what = f"{settings.console_url!r} cannot be filled in: {error}"
-        problems.append(Problem(what, "it may hold {namespace}, {run} and {experiment}", "console_url"))
-    problems += [
-        Problem(f"the result of a run has the name {name!r} itself", "choose another one", "outputs")
-        for name in sorted(RESERVED & set(asked.get("outputs") or {}))
-    ]
+    problems = [*settings.page_problems(), *name_problems(asked.get("outputs") or {})]
     if asked.get("on_retry", "new") not in ON_RETRY:
         what = f"`{asked['on_retry']}` is none of them"
         problems.append(Problem(what, f"say one of {', '.join(ON_RETRY)}", "on_retry"))
@@ -89,17 +78,18 @@ def run_problems(spec: JobSpec, settings: RunSettings) -> list[Problem]:
         problems += pipeline_problems(compiled, asked)
         changed_pipeline(compiled, asked)
     except InvalidStep as error:
-        problems += error.problems or [Problem(error.what, error.remedy, "pipeline")]
+        found = error.problems or [Problem(error.what, error.remedy, "pipeline")]
+        problems += [one for one in found if one not in problems]
     return problems
 
 
 def pipeline_problems(pipeline: CompiledPipeline, asked: Mapping[str, Any]) -> list[Problem]:
     """What a pipeline does not take."""
-    problems = parameter_problems(pipeline, asked.get("parameters") or {})
-    if (size := len(json.dumps(pipeline.pipeline_spec).encode())) > LARGEST_PIPELINE:
-        what = f"the pipeline has {size} bytes, more than the cluster's store takes ({LARGEST_PIPELINE})"
-        problems.append(Problem(what, "move code into images, and data into files", "pipeline"))
-    return problems
+    remedy = "move code into images, and data into files"
+    return [
+        *parameter_problems(pipeline, asked.get("parameters") or {}),
+        *size_problems(pipeline.pipeline_spec, remedy, "pipeline"),
+    ]
 
 
 def changed_pipeline(pipeline: CompiledPipeline, asked: Mapping[str, Any]) -> CompiledPipeline:
