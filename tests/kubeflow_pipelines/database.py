@@ -53,8 +53,9 @@ def unpacked_database() -> Path:
 def start_database(processes: Processes, folder: Path, port: int) -> None:
     """Start it with a database that is empty, or that was there before."""
     root = unpacked_database()
-    data, sql = folder / "database", folder / "database.sql"
-    data.mkdir(exist_ok=True)
+    data, temporary, sql = folder / "database" / "data", folder / "database" / "temporary", folder / "database.sql"
+    for one in (data, temporary):
+        one.mkdir(parents=True, exist_ok=True)
     sql.write_text(f"CREATE DATABASE IF NOT EXISTS {NAME} CHARACTER SET utf8mb4;\n")
     share = root / "usr" / "share" / "mysql"
     command = [
@@ -64,6 +65,7 @@ def start_database(processes: Processes, folder: Path, port: int) -> None:
         f"--lc-messages-dir={share}",
         f"--character-sets-dir={share / 'charsets'}",
         f"--datadir={data}",
+        f"--tmpdir={temporary}",  # one that starts removes the temporary tables that it finds, whosever they are
         f"--socket={folder / 'database.socket'}",
         "--bind-address=127.0.0.1",
         f"--port={port}",
