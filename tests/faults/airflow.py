@@ -206,7 +206,7 @@ class Airflow(Standalone):
 
     def trigger_named(self, dag_id: str, run_id: str) -> None:
         """Start a run under an id of ours; one at a time, since SQLite has one writer."""
-        self.wait_for_dag(dag_id, seconds=180)
+        self.wait_for_dag(dag_id, seconds=600)  # a whole table is four hundred files to read
 
         def post() -> bool:
             try:
