@@ -62,8 +62,9 @@ class Airflow(Standalone):
         self.api_gate = Gate(self.port)
         self.parts = PARTS
         self._world = world
-        self._stopped = False
+        self._ended = threading.Event()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._hands = threading.RLock()  # of a case's, or of the supervisor's: one of them ends and starts parts
         self._one_at_a_time = threading.Lock()
         self.env |= {
             "AIRFLOW__API__BASE_URL": self.url,
@@ -93,6 +94,20 @@ class Airflow(Standalone):
             with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
                 database.execute("pragma journal_mode = wal")
         self.start_parts(*self.parts, seconds=seconds)
+        threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
+
+    def _supervise(self) -> None:
+        """Start again what has ended by itself: a scheduler does when SQLite is locked for too long."""
+        while not self._ended.wait(2):
+            with self._hands:
+                for name, process in [*self._running.items()]:
+                    if process.poll() is None:
+                        continue
+                    print(
+                        f"{name} has ended by itself (exit code {process.returncode}); it is started again", flush=True
+                    )
+                    self.end_parts(name)
+                    self._launch(name)
 
     def _prepare(self, *arguments: str) -> None:
         with self._log_of("prepare").open("ab") as log:
@@ -135,13 +150,12 @@ class Airflow(Standalone):
 
     def end_parts(self, *names: str, number: signal.Signals = signal.SIGKILL, patience: float = 20) -> None:
         """Signal some parts and wait for their end; what is left then is killed."""
-        known = self.processes_of(*names)
+        with self._hands:
+            known = self.processes_of(*names)
+            ending = [self._running.pop(name) for name in names if name in self._running]
         if number is signal.SIGKILL:
             send_all(known, number)
-        for name in names:
-            process = self._running.pop(name, None)
-            if process is None:
-                continue
+        for process in ending:
             process.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(patience)
@@ -180,9 +194,9 @@ class Airflow(Standalone):
 
     def stop(self) -> None:
         """End everything that belongs to this home; once."""
-        if self._stopped:
+        if self._ended.is_set():
             return
-        self._stopped = True
+        self._ended.set()
         self.api_gate.open()
         self.end_parts(*self._running, number=signal.SIGTERM, patience=8)
         for line in list(processes_about(self.home)):

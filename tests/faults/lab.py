@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,16 @@ class Lab:
             env=self._env | {"AIRFLOW__MLX__DEPLOYMENT_ID": deployment}, world=self.world,
         )  # fmt: skip
 
-    def cases(self, rows: Iterable[Row], subjects: Iterable[Subject]) -> list[Case]:
-        """A case for every row and each subject that it is for; their DAG files are written."""
-        wanted = list(subjects)
-        cases = [Case(self, row, subject) for row in rows for subject in wanted if row.is_for(subject)]
+    def cases(
+        self, rows: Iterable[Row], subjects: Iterable[Subject], *, done: Collection[tuple[str, str]] = ()
+    ) -> list[Case]:
+        """
+        A case for every row and each subject that it is for; their DAG files are written.
+
+        :param done: those that are left out, by the names of both.
+        """
+        pairs = [(row, subject) for row, subject in itertools.product(rows, list(subjects)) if row.is_for(subject)]
+        cases = [Case(self, row, subject) for row, subject in pairs if (row.name, subject.name) not in done]
         self._write_stacks([case for case in cases if case.row.small_disk])
         for case in cases:
             case.write_dag()

@@ -61,3 +61,10 @@ def append(file: Path, outcome: Outcome) -> None:
 
 def _row(*cells: Any) -> str:
     return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def right_in(file: Path) -> set[tuple[str, str]]:
+    """Row and subject of what such a file says was right the last time."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    last = {(outcome["row"], outcome["subject"]): outcome for outcome in map(json.loads, lines)}
+    return {pair for pair, outcome in last.items() if not outcome["wrong"]}
