@@ -234,6 +234,9 @@ class Backend(abc.ABC):
     defers: ClassVar[bool] = True
     """Whether a waiting task may leave its worker slot."""
 
+    has_tasks: ClassVar[bool] = False
+    """Whether a job consists of tasks, of which ``collect`` writes ``tasks.json`` (``backends/inner.py``)."""
+
     needs_deployment_id: ClassVar[bool] = True
     """Whether other Airflows can see this backend's jobs, so that names must carry ours."""
 
@@ -288,6 +291,10 @@ class Backend(abc.ABC):
     def problems(self, spec: JobSpec) -> list[Problem]:
         """What this backend cannot honour of ``spec`` beyond the fields of :attr:`cannot`."""
         return []
+
+    def what_runs(self, request: Mapping[str, Any]) -> str:
+        """The name of what a request runs, the same in every run, where that is no code of a step; for lineage."""
+        return ""
 
     def brought(self, spec: JobSpec) -> Brought | None:
         """What a manifest asks for, where the backend takes such."""

@@ -13,6 +13,7 @@ The ledger of one task instance in the artifact root: what was submitted, what c
         result.json | error.json   written by the job, once
         errors/…          of each process that failed, where there are several or the job has started again
         outputs/…         written by the job
+        tasks.json        of a pipeline's run: its tasks, when it is over
         lineage-start, lineage-end   which lineage events were sent
         claim-{try}       which try took the result
         log_shown.json    how far the log was shown while no worker was there
@@ -33,6 +34,7 @@ from typing import Any, Final
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import JobHandle
+from airflow_provider_mlx.backends.inner import TASKS_FILE, InnerTask, parse_tasks
 from airflow_provider_mlx.exceptions import ResultMissing
 from airflow_provider_mlx.runtime.causes import first_cause
 from airflow_provider_mlx.runtime.protocol import (
@@ -230,6 +232,14 @@ class AttemptLedger:
         found = self._store.list(join(self.uri, ERRORS_FOLDER))
         name = first_cause(facts.uri.rpartition("/")[2] for facts in found)
         return came_first if name is None else self._checked(f"{ERRORS_FOLDER}/{name}") or came_first
+
+    def read_tasks(self) -> tuple[InnerTask, ...]:
+        """What the attempt's job consisted of; empty for a job that is one thing, or whose end nobody saw."""
+        body = self._read(TASKS_FILE)
+        try:
+            return parse_tasks(body) if body is not None else ()
+        except (ValueError, KeyError, TypeError) as error:
+            raise _corrupt(join(self.uri, TASKS_FILE), f"{type(error).__name__}: {error}") from error
 
     def has_outcome(self) -> bool:
         """Whether there is a result or an error, whoever wrote it."""

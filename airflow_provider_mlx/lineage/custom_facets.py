@@ -103,6 +103,22 @@ class MlxResourcesRunFacet(RunFacet):
 
 
 @attr.define
+class MlxCacheRunFacet(RunFacet):
+    """
+    ``mlx_cache``: the task was not run, since the same was run before.
+
+    :param source: the run whose result counts instead, where the backend says it.
+    """
+
+    cached: bool
+    source: str | None = None
+
+    @staticmethod
+    def _get_schema() -> str:
+        return schema_url("MlxCacheRunFacet")
+
+
+@attr.define
 class MlxModelDatasetFacet(DatasetFacet):
     """
     ``mlx_model``: the model that a dataset is.

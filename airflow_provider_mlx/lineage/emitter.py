@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from openlineage.client.serde import Serde
 
-from .scrub import scrub
+from airflow_provider_mlx.scrub import scrub
+
 from .spool import Spool
 
 EVENT_SECONDS: Final = 5.0
@@ -35,12 +37,17 @@ PROCESS_BREAKER: Final = Breaker()
 
 @dataclass
 class _Work:
-    """What a thread has done so far."""
+    """
+    What a thread has done so far.
 
-    event: Any = None
-    document: str = ""
+    :ivar left: what was not delivered, in order: the event, and what it was before a client added facets to it.
+    """
+
+    until: float
+    may_send: bool
+    left: deque[tuple[Any, str]] = field(default_factory=deque)
     error: Exception | None = None
-    delivered: bool = False
+    made: bool = False
     finished: threading.Event = field(default_factory=threading.Event)
 
 
@@ -80,43 +87,60 @@ class SafeEmitter:
         :param make: gives the event, or ``None`` for none; it may read and write the ledger.
         :param then: is called once the event was delivered, or was refused and is about to be kept.
         """
+
+        def one() -> list[Any]:
+            return [] if (event := make()) is None else [event]
+
+        self._within(one, then, min(self._event_seconds, self._left))
+
+    def emit_all(self, make: Callable[[], Iterable[Any]]) -> None:
+        """
+        Make several events and send them, in half of the time that is left for the task; the rest is kept.
+
+        :param make: as in :meth:`emit`.
+        """
+        self._within(make, lambda: None, self._left / 2, patience=self._event_seconds)
+
+    def _within(
+        self, make: Callable[[], Iterable[Any]], then: Callable[[], object], seconds: float, *, patience: float = 0.0
+    ) -> None:
         began = time.monotonic()
         try:
-            self._emit(make, then, min(self._event_seconds, self._left))
+            self._emit(make, then, seconds, patience)
         except Exception as error:
             self._complain("lineage failed", error)
         finally:
             self._left = max(0.0, self._left - (time.monotonic() - began))
 
-    def _emit(self, make: Callable[[], Any], then: Callable[[], object], seconds: float) -> None:
+    def _emit(
+        self, make: Callable[[], Iterable[Any]], then: Callable[[], object], seconds: float, patience: float
+    ) -> None:
+        """Within so many seconds, and the patience for what is on its way then."""
         if seconds <= 0:
             self._say("lineage: the time for it is used up, an event is left out")
             return
-        work, may_send = _Work(), not self._breaker.open and self._left > self._event_seconds
-        thread = threading.Thread(
-            target=self._work, args=(work, make, then, may_send), name="mlx-lineage", daemon=True
-        )  # fmt: skip
+        may_send = not self._breaker.open and self._left > self._event_seconds
+        work = _Work(time.monotonic() + seconds, may_send)
+        thread = threading.Thread(target=self._work, args=(work, make, then), name="mlx-lineage", daemon=True)
         thread.start()
-        work.finished.wait(seconds)
-        if work.delivered or (work.finished.is_set() and work.error is None and work.event is None):
-            return
-        if not work.document:
+        finished = work.finished.wait(seconds + patience)
+        if not work.made:
             self._complain("no event could be made", work.error)
-            return
-        if may_send:
-            self._breaker.open = True
-        self._keep(work)
+        elif work.left:
+            if may_send and (work.error is not None or not finished):
+                self._breaker.open = True
+            self._keep(work.left.copy(), work.error)
+        elif work.error is not None:
+            self._complain("lineage failed", work.error)
 
-    def _work(self, work: _Work, make: Callable[[], Any], then: Callable[[], object], may_send: bool) -> None:
+    def _work(self, work: _Work, make: Callable[[], Iterable[Any]], then: Callable[[], object]) -> None:
         try:
-            work.event = event = make()
-            if event is None:
-                return
-            work.document = Serde.to_json(event)  # before a client adds facets of its own to it
+            work.left.extend((event, Serde.to_json(event)) for event in make())
+            work.made = True
             try:
-                if may_send:
-                    self._send(event)
-                    work.delivered = True
+                while work.may_send and work.left and time.monotonic() < work.until:
+                    self._send(work.left[0][0])
+                    work.left.popleft()
             finally:
                 then()
         except Exception as error:  # whatever a transport, a store or a facet raises
@@ -124,16 +148,17 @@ class SafeEmitter:
         finally:
             work.finished.set()
 
-    def _keep(self, work: _Work) -> None:
-        event, error = work.event, work.error
-        what = f"{event.eventType.value} of {event.job.name}"
+    def _keep(self, left: deque[tuple[Any, str]], error: Exception | None) -> None:
+        event = left[0][0]
+        what = f"{event.eventType.value} of {event.job.name}" + (f" and {len(left) - 1} more" if len(left) > 1 else "")
         why = (
             f"{type(error).__name__}: {scrub(str(error), limit=300)}" if error else "no answer in time, or none before"
         )
         if self._spool is None:
             self._say(f"lineage: {what} was not delivered ({why}), and there is no spool")
             return
-        self._spool.keep(work.document)
+        for _, document in left:
+            self._spool.keep(document)
         self._say(
             f"lineage: {what} was not delivered ({why}); it is kept, "
             "`python -m airflow_provider_mlx lineage-replay` sends it"

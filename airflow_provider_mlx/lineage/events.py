@@ -30,6 +30,7 @@ from .datasets import Traffic
 from .facets import (
     Mask,
     StepFacts,
+    cache_facet,
     error_facet,
     job_facet,
     job_facets,
@@ -94,6 +95,8 @@ class Outcome:
     :param state: the word in ``mlx_remoteJob``.
     :param reason: the failure's class, or why the step skipped itself.
     :param result: ``result.json``, empty where there is none.
+    :param cached: it was not run, since the same was run before.
+    :param cached_from: the run whose result counts instead.
     """
 
     type: str
@@ -102,6 +105,8 @@ class Outcome:
     message: str = ""
     metrics: Mapping[str, Any] | None = None
     result: Mapping[str, Any] | None = None
+    cached: bool = False
+    cached_from: str = ""
 
 
 def start_event(
@@ -136,6 +141,7 @@ def _run_facets(
                 stack=job.stack, target=job.target, location=job.location, attempt=job.attempt,
                 submitted_by=job.submitted_by, reported_by=job.reported_by, mask=mask,
             )),
+            ("mlx_cache", cache_facet(outcome.cached_from) if outcome.cached else None),
             ("mlx_metrics", metrics_facet(outcome.metrics or {})),
             ("mlx_resources", resources_facet(step.resources, step.image, outcome.result or {}, mask)),
         )

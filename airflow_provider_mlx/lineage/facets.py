@@ -20,10 +20,16 @@ from openlineage.client.facet_v2 import (
 
 from airflow_provider_mlx.runtime.values import TAG
 from airflow_provider_mlx.runtime.wire import DATETIME_TAG, FLOAT_TAG
+from airflow_provider_mlx.scrub import MASK, is_sensitive, scrub
 
-from .custom_facets import PRODUCER, MlxMetricsRunFacet, MlxRemoteJobRunFacet, MlxResourcesRunFacet
+from .custom_facets import (
+    PRODUCER,
+    MlxCacheRunFacet,
+    MlxMetricsRunFacet,
+    MlxRemoteJobRunFacet,
+    MlxResourcesRunFacet,
+)
 from .names import RunName
-from .scrub import MASK, is_sensitive, scrub
 
 VALUE_LIMIT: Final = 1024
 """Bytes of one parameter's value in an event."""
@@ -31,7 +37,11 @@ VALUE_LIMIT: Final = 1024
 _LOCATION: Final = ("cluster", "host", "namespace", "project", "region", "server", "workspace")
 _TIMINGS: Final = ("queued", "pull", "install", "download", "compute", "upload")
 _SOURCE: Final = ("type", "url", "repoUrl", "path", "version", "branch", "tag")
-_INTEGRATIONS: Final[Mapping[str, str]] = {"sagemaker": "SAGEMAKER", "kubeflow": "KUBEFLOW", "kubernetes": "KUBERNETES"}
+_INTEGRATIONS: Final[Mapping[str, str]] = {
+    "sagemaker": "SAGEMAKER", "sagemaker_pipeline": "SAGEMAKER",
+    "kubeflow_pipelines": "KUBEFLOW", "kubeflow_pipeline_run": "KUBEFLOW",
+    "kubernetes": "KUBERNETES", "trainer": "KUBERNETES",
+}  # fmt: skip
 _NUMBERS: Final = (int, float)
 
 Mask = Callable[[str], str]
@@ -143,6 +153,15 @@ def job_facet(
         location=places or None, attempt=attempt, submittedByTry=submitted_by, reportedByTry=reported_by,
         producer=PRODUCER,
     )  # fmt: skip
+
+
+def cache_facet(source: str) -> MlxCacheRunFacet:
+    """
+    It was not run.
+
+    :param source: the run whose result counts instead; empty where that is not known.
+    """
+    return MlxCacheRunFacet(cached=True, source=source or None, producer=PRODUCER)
 
 
 def metrics_facet(metrics: Mapping[str, Any]) -> MlxMetricsRunFacet | None:

@@ -47,6 +47,7 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _OUTPUT: Final = re.compile(r"(?P<root>.*?)/?runs/(?P<deployment>[^/]+)/(?P<dag>[^/]+)/[^/]+/(?P<task>[^/]+)/[^/]+/(?:attempt-\d+|saved-\d+/[^/]+)/outputs/[^/]+")  # fmt: skip # noqa: E501
 """An output's place in the artifact root (``jobs/ledger.py``)."""
+_ROUND: Final = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True, order=True)
@@ -193,14 +194,25 @@ def job_name(dag_id: str, task_id: str, step: str) -> str:
     return f"{dag_id}.{task_id}.{step}"
 
 
-def step_name(payload: Mapping[str, Any] | None) -> str:
+def inner_job_name(child: str, task: str) -> str:
     """
-    The stable name of what runs, never that of a generated job: the function, the script's stem, or ``command``.
+    The name of one of a job's tasks, below the job's own.
 
-    :param payload: as in ``context.json``; ``None`` for a container's own command.
+    :param task: with the groups around it; the rounds of a loop are runs of one job.
+    """
+    return f"{child}.{_ROUND.sub('', task).replace('/', '.')}"
+
+
+def step_name(payload: Mapping[str, Any] | None, other: str = "") -> str:
+    """
+    The stable name of what runs, never that of a generated job: the function, the script's stem, the pipeline, or
+    ``command``.
+
+    :param payload: as in ``context.json``; ``None`` where no code of the step runs.
+    :param other: what runs then, by the backend's word.
     """
     if not payload:
-        return "command"
+        return other or "command"
     if payload.get("kind") == "script":
         return PurePosixPath(str(payload.get("path") or "script")).stem or "script"
     return str(payload.get("function") or "function")
@@ -218,3 +230,16 @@ def run_id(namespace: str, identity: TaskInstanceIdentity, attempt: int, instant
     from openlineage.client.uuid import generate_static_uuid  # its package brings the whole client
 
     return str(generate_static_uuid(instant, f"{namespace}|mlx|{identity.digest}|{attempt}".encode()))
+
+
+def inner_run_id(namespace: str, backend: str, job: str, task: str, started: datetime) -> str:
+    """
+    The id of the run of one of a job's tasks: of the job on its backend, so that a resumed job's finished tasks stay
+    the runs that they were.
+
+    :param job: the backend's own id of it.
+    :param started: when the task began, by the backend's clock.
+    """
+    from openlineage.client.uuid import generate_static_uuid
+
+    return str(generate_static_uuid(started, f"{namespace}|mlx|{backend}|{job}|{task}".encode()))

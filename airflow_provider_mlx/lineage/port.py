@@ -27,7 +27,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_provider_mlx.exceptions import JobCancelled, JobTimeout, MlxError
 from airflow_provider_mlx.jobs.attempt import ActiveAttempt
@@ -38,7 +38,11 @@ from .datasets import Traffic, traffic
 from .emitter import SafeEmitter
 from .events import ChildRun, JobFacts, Outcome, end_event, start_event
 from .facets import Mask, StepFacts, unmasked
+from .inner import inner_events
 from .names import step_name
+
+if TYPE_CHECKING:
+    from openlineage.client.event_v2 import RunEvent
 
 START_MARK: Final = "lineage-start"
 END_MARK: Final = "lineage-end"
@@ -106,7 +110,7 @@ class StepLineage:
 
     def ended(self, active: ActiveAttempt, outcome: Collected | BaseException) -> None:
         """
-        This attempt is over: its result was collected, or this ended it.
+        This attempt is over: its result was collected, or this ended it. First its tasks are told of, if it has some.
 
         Not to be called while the job goes on without this worker.
         """
@@ -114,7 +118,7 @@ class StepLineage:
 
         def make() -> Any:
             self._quietly(lambda: self._mark(active, START_MARK))
-            if self._quietly(lambda: self._marks.facts(self._uri(active, END_MARK)) is not None):
+            if self._is_told(active):
                 return None
             ending = outcome_of(outcome)
             time = max(_finished_at(ending.result or {}) or at, active.record.started_at)
@@ -122,13 +126,25 @@ class StepLineage:
             found = self._traffic(step, outcome)
             return end_event(child, self._job(active), step, found, ending, time, mask=self._mask)
 
+        if active.backend.has_tasks:
+            self._emitter.emit_all(lambda: self._tasks(active, at))
         self._emitter.emit(make, then=lambda: self._mark(active, END_MARK))
+
+    def _tasks(self, active: ActiveAttempt, at: datetime) -> list[RunEvent]:
+        if self._is_told(active):
+            return []
+        _, child = self._described(active)
+        return inner_events(child, self._job(active), active.ledger.read_tasks(), at, mask=self._mask)
+
+    def _is_told(self, active: ActiveAttempt) -> bool:
+        return self._quietly(lambda: self._marks.facts(self._uri(active, END_MARK)) is not None)
 
     def _described(self, active: ActiveAttempt) -> tuple[StepFacts, ChildRun]:
         told: Mapping[str, Any] = json.loads(active.ledger.read_context() or b"{}")
         step = StepFacts(told.get("arguments") or {}, self._resources, self._image)
         record = active.record
-        return step, self._child(record.attempt, record.try_number, step_name(told.get("payload")))
+        other = active.backend.what_runs(record.request)
+        return step, self._child(record.attempt, record.try_number, step_name(told.get("payload"), other))
 
     def _job(self, active: ActiveAttempt) -> JobFacts:
         record, handle = active.record, active.handle

@@ -21,9 +21,10 @@ from airflow_provider_mlx.sensors.kubeflow_pipelines import KubeflowPipelinesRun
 from tests.kubeflow_pipelines.pods import Pods, running_pods
 from tests.kubeflow_pipelines.run_bodies import run_body
 from tests.operator_fixtures import heard, in_a_dag
+from tests.unit.lineage.conftest import events_file, events_in, use_transport
 from tests.unit.operators.conftest import airflow_home, execute
 
-__all__ = ["airflow_home", "execute", "heard", "in_a_dag"]
+__all__ = ["airflow_home", "events_file", "execute", "heard", "in_a_dag", "use_transport"]
 
 CONN_ID = "kfp_operator_tests"
 SECOND_TIME = """
@@ -83,6 +84,17 @@ def test_a_pipeline_runs_to_its_end(kubeflow_server, operator, execute, heard):
     assert run["runtime_config"] == {"parameters": {"rows": 5}}
     assert "step succeeded" in " ".join(heard)
     assert len(kubeflow_server.workflows(ti.result["run_id"])) == 1
+
+
+def test_every_task_is_a_run_below_the_pipelines_in_the_lineage(operator, execute, events_file):
+    execute(operator(pipeline("print('hello')", "traced"), experiment="operators"))
+    events = events_in(events_file)
+    assert [event["eventType"] for event in events] == ["START", "START", "COMPLETE", "COMPLETE"]
+    whole, task = events[3], events[2]
+    assert whole["job"]["name"].endswith(".task.traced")
+    assert task["job"]["name"] == f"{whole['job']['name']}.step"
+    parent = task["run"]["facets"]["parent"]
+    assert (parent["run"]["runId"], parent["job"]["name"]) == (whole["run"]["runId"], whole["job"]["name"])
 
 
 def test_what_the_pipeline_does_not_take_starts_nothing(kubeflow_server, operator, execute):

@@ -27,8 +27,11 @@ from tests.aws.waiting import until
 from tests.docs.snippets import ROOT
 from tests.e2e.harness import EXAMPLES, Home
 from tests.kubernetes.test_examples import OwnEnvironment
+from tests.unit.lineage.conftest import events_file, events_in, use_transport
 
 from .conftest import CONN_ID, first_event
+
+__all__ = ["events_file", "use_transport"]
 
 GUIDE = ROOT / "docs" / "guides" / "sagemaker-pipelines.md"
 SLOW = {"Word": "slow", "Seconds": 60}
@@ -111,6 +114,33 @@ def test_what_the_steps_made_is_the_result(endpoint, operator, execute, pipeline
     assert {(one.namespace, one.name) for one in outputs} == {
         ("s3://artifacts", f"{name}/out"), ("s3://artifacts", model.removeprefix("s3://artifacts/")),
     }  # fmt: skip
+
+
+def test_every_step_is_a_run_below_the_execution_in_the_lineage(operator, execute, pipeline, events_file):
+    name = pipeline()
+    execute(operator(name))
+    events = events_in(events_file)
+    assert [event["eventType"] for event in events] == ["START", "START", "COMPLETE", "START", "COMPLETE", "COMPLETE"]
+    whole, (_, prepare, _, train) = events[-1], events[1:5]
+    assert whole["job"]["name"].endswith(f".task.{name}")
+    assert [step["job"]["name"].removeprefix(whole["job"]["name"]) for step in (prepare, train)] == [
+        ".Prepare",
+        ".Train",
+    ]
+    for step in (prepare, train):
+        parent = step["run"]["facets"]["parent"]
+        assert (parent["run"]["runId"], parent["job"]["name"]) == (whole["run"]["runId"], whole["job"]["name"])
+    made = {(one["namespace"], one["name"]) for one in prepare["outputs"]}
+    assert made and made <= {(one["namespace"], one["name"]) for one in train["inputs"]}, "one graph"
+    assert {one["name"] for one in train["outputs"]} <= {one["name"] for one in whole["outputs"]}
+
+
+def test_steps_of_an_execution_that_failed_are_told_too(operator, execute, pipeline, events_file):
+    with pytest.raises(StepFailed):
+        execute(operator(pipeline(), parameters={"Word": "wrong"}))
+    types = [(event["eventType"], event["job"]["name"].rpartition(".")[2]) for event in events_in(events_file)]
+    assert ("FAIL", "Prepare") in types
+    assert types[-1][0] == "FAIL" and len(types) == 4
 
 
 def test_by_an_arn_no_region_is_needed(operator, execute, pipeline, client, monkeypatch, endpoint):

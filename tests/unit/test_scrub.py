@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_mlx.lineage.scrub import MESSAGE_LIMIT, is_sensitive, scrub
+from airflow_provider_mlx.scrub import MESSAGE_LIMIT, is_sensitive, scrub
 
 CANARY = "hunter2CANARY"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .answers import Missing
-from .tasks import Outputs, Task, is_native, native_tasks, tasks_of_run, tasks_of_workflow
+from .tasks import Task, Values, is_native, native_tasks, tasks_of_run, tasks_of_workflow
 
 
 class _Client(Protocol):
@@ -29,7 +29,7 @@ class Reading:
     workflow: Mapping[str, Any] | None = None
 
     @property
-    def outputs(self) -> Mapping[str, Outputs] | None:
+    def outputs(self) -> Mapping[str, Values] | None:
         """
         What each task wrote; ``None`` where the server does not tell it, as all releases up to 2.17.
 

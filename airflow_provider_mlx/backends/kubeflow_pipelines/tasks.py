@@ -38,8 +38,8 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """What a task wrote, by the keys of its component."""
+class Values:
+    """What a task was given, or what it wrote, by the keys of its component."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, tuple[Artifact, ...]] = field(default_factory=dict)
@@ -55,7 +55,8 @@ class Task:
     :param retries: how often it was begun again.
     :param cached: it was not run, since the same was run before.
     :param message: why it failed.
-    :param outputs: ``None`` where the server does not tell them.
+    :param inputs: ``None`` where the server does not tell them.
+    :param outputs: the same.
     """
 
     name: str
@@ -66,7 +67,8 @@ class Task:
     cached: bool = False
     message: str = ""
     pods: tuple[str, ...] = ()
-    outputs: Outputs | None = None
+    inputs: Values | None = None
+    outputs: Values | None = None
 
     @property
     def over(self) -> bool:
@@ -167,12 +169,13 @@ def _native(told: Mapping[str, Any]) -> Task:
         state="SUCCEEDED" if word == CACHED else word,
         started=moment(told.get("start_time")), ended=moment(told.get("end_time")),
         retries=max(0, len(pods) - 1), cached=word == CACHED, message=str(message),
-        pods=tuple(str(pod.get("name") or "") for pod in pods), outputs=_outputs(told.get("outputs") or {}),
+        pods=tuple(str(pod.get("name") or "") for pod in pods),
+        inputs=_values(told.get("inputs") or {}), outputs=_values(told.get("outputs") or {}),
     )  # fmt: skip
 
 
-def _outputs(told: Mapping[str, Any]) -> Outputs:
-    return Outputs(
+def _values(told: Mapping[str, Any]) -> Values:
+    return Values(
         parameters={one["parameter_key"]: one.get("value") for one in told.get("parameters") or ()},
         artifacts={
             one["artifact_key"]: tuple(_artifact(artifact) for artifact in one.get("artifacts") or ())

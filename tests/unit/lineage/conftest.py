@@ -51,7 +51,9 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
-def make_active(store: ObjectStore, attempt: int = 1, *, try_number: int = 1, arguments: Any = None) -> ActiveAttempt:
+def make_active(
+    store: ObjectStore, attempt: int = 1, *, try_number: int = 1, arguments: Any = None, has_tasks: bool = False
+) -> ActiveAttempt:
     ledger = Ledger(store, ROOT, IDENTITY).attempt(attempt)
     told = {"arguments": arguments or ARGUMENTS, "payload": {"kind": "function", "function": "fit"}}
     ledger.take(json.dumps(told).encode())
@@ -61,7 +63,11 @@ def make_active(store: ObjectStore, attempt: int = 1, *, try_number: int = 1, ar
         "settings": {}, "request": {"env": {"SECRET": CANARY}}, "try_number": try_number, "started_at": NOW,
     }  # fmt: skip
     record = AttemptRecord(**given)
-    backend: Any = SimpleNamespace(link=lambda handle: f"https://u:{CANARY}@console/jobs/1?token={CANARY}#/runs")
+    backend: Any = SimpleNamespace(
+        link=lambda handle: f"https://u:{CANARY}@console/jobs/1?token={CANARY}#/runs",
+        has_tasks=has_tasks,
+        what_runs=lambda request: "",
+    )
     handle = JobHandle("kubernetes", record.job, "uid-1", {"namespace": "ml", "token": CANARY})
     return ActiveAttempt(ledger, record, backend, handle, log=SimpleNamespace(close=lambda: None))  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from types import SimpleNamespace
 
 import pytest
@@ -108,7 +109,47 @@ def test_airflows_own_timeout_is_not_swallowed(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module,
         "_Work",
-        lambda: SimpleNamespace(finished=SimpleNamespace(wait=interrupt, set=lambda: None), event=None, error=None),
+        lambda *_: SimpleNamespace(
+            finished=SimpleNamespace(wait=interrupt, set=lambda: None), left=deque(), made=False, may_send=False
+        ),
     )
     with pytest.raises(Timeout):
         emitter.emit(end)
+
+
+def test_several_events_go_out_in_their_order(tmp_path):
+    sent = []
+    emitter, said = make_emitter(sent.append, Spool(tmp_path))
+    events = [end(), end(), end()]
+    emitter.emit_all(lambda: events)
+    assert (sent, said, kept(tmp_path)) == (events, [], 0)
+
+
+def test_what_has_no_time_of_several_events_is_kept_and_the_next_one_is_sent(tmp_path):
+    sent = []
+
+    def send(event):
+        time.sleep(0.05)
+        sent.append(event)
+
+    emitter, said = make_emitter(send, Spool(tmp_path), task_seconds=1.0)
+    emitter.emit_all(lambda: [end() for _ in range(40)])
+    before = len(sent)
+    assert 0 < before < 40
+    assert kept(tmp_path) == 40 - before
+    assert len(said) == 1 and "more was not delivered" in said[0]
+    emitter.emit(end)
+    assert len(sent) == before + 1
+
+
+def test_of_several_events_the_first_that_is_refused_and_all_after_it_are_kept(tmp_path):
+    sent = []
+
+    def send(event):
+        if len(sent) == 2:
+            raise ConnectionError("refused")
+        sent.append(event)
+
+    emitter, _ = make_emitter(send, Spool(tmp_path))
+    emitter.emit_all(lambda: [end() for _ in range(5)])
+    assert (len(sent), kept(tmp_path)) == (2, 3)

@@ -69,6 +69,7 @@ FACETS = {
     "mlx_remoteJob": "MlxRemoteJobRunFacet",
     "mlx_metrics": "MlxMetricsRunFacet",
     "mlx_resources": "MlxResourcesRunFacet",
+    "mlx_cache": "MlxCacheRunFacet",
     "mlx_model": "MlxModelDatasetFacet",
 }
 
@@ -82,7 +83,8 @@ def own_facets(event):
 def test_the_facets_are_what_their_schemas_say():
     seen = set()
     failed = Outcome("FAIL", "failed", "StepFailed", "boom")
-    for event in (end(), end(failed), start_event(CHILD, JOB, STEP, traffic(ARGUMENTS), NOW)):
+    cached = Outcome("COMPLETE", "succeeded", cached=True, cached_from="an earlier run")
+    for event in (end(), end(failed), end(cached), start_event(CHILD, JOB, STEP, traffic(ARGUMENTS), NOW)):
         for key, facet in own_facets(document(event)):
             if key.startswith("mlx_"):
                 facet_validator(FACETS[key]).validate({key: facet})

@@ -50,7 +50,9 @@ def execute(airflow_home: Path) -> Callable[..., Any]:
             bundle_instance=SimpleNamespace(path=Path(task.dag.fileloc).parent),
         )  # fmt: skip
         vars(ti).update(facts)
-        dag_run = SimpleNamespace(start_date=started, conf={}, run_id=run_id)
+        dag_run = SimpleNamespace(
+            start_date=started, logical_date=started, run_after=started, clear_number=0, conf={}, run_id=run_id
+        )
         context = {
             "ti": ti, "task": task, "dag": task.dag, "params": params or {}, "run_id": run_id, "dag_run": dag_run,
             "ds": "2026-01-02", "ds_nodash": "20260102", "ts": CLOCK, "ts_nodash": "20260102T030405",

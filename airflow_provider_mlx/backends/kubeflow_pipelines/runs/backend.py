@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from airflow_provider_mlx.backends.base import FoundJob, JobHandle, JobStatus, LogChunk, State, TargetSettings
+from airflow_provider_mlx.backends.inner import OUTCOMES, record_tasks
 from airflow_provider_mlx.backends.kubeflow_pipelines.client import KubeflowPipelinesClient
 from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import parse_pipeline
 from airflow_provider_mlx.backends.kubeflow_pipelines.faults import fault_in
@@ -23,12 +24,12 @@ from airflow_provider_mlx.backends.kubeflow_pipelines.reading import Reading, Ru
 from airflow_provider_mlx.backends.kubeflow_pipelines.server import ServerBackend
 from airflow_provider_mlx.backends.outcomes import record_outcome
 from airflow_provider_mlx.exceptions import InvalidStep, MlxError, Problem
-from airflow_provider_mlx.runtime.protocol import ERROR_FILE, RESULT_FILE
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.step.spec import JobSpec, request_digest
 
 from .following import FollowedTasks
-from .outcome import error_of, result_of
+from .inner import inner_tasks
+from .outcome import error_of, pipeline_of, result_of
 from .outputs import is_collector
 from .request import changed_pipeline, changes, pipeline_problems, run_of_pipeline, run_problems
 from .settings import RunSettings
@@ -41,6 +42,7 @@ class PipelineRunBackend(ServerBackend):
     """Runs one pipeline per job."""
 
     name = "kubeflow_pipeline_run"
+    has_tasks = True
     settings_model: ClassVar[type[TargetSettings]] = RunSettings
     settings: RunSettings
 
@@ -51,6 +53,10 @@ class PipelineRunBackend(ServerBackend):
     def problems(self, spec: JobSpec) -> list[Problem]:
         """What the pipeline or the server does not take."""
         return run_problems(spec, self.settings)
+
+    def what_runs(self, request: Mapping[str, Any]) -> str:
+        """The pipeline."""
+        return str((request.get("registered") or {}).get("name") or "") or pipeline_of(request["run"])
 
     def submit(self, request: Mapping[str, Any]) -> JobHandle:
         """
@@ -118,17 +124,18 @@ class PipelineRunBackend(ServerBackend):
         return {**body, "pipeline_version_reference": ids}
 
     def _bring(self, request: Mapping[str, Any], run: Mapping[str, Any], status: JobStatus) -> None:
-        """The result, or which task failed and why; what is written already stays."""
-        name = {State.SUCCEEDED: RESULT_FILE, State.FAILED: ERROR_FILE}.get(status.state)
-        if name is None or self.store.facts(join(request["outputs"], name)) is not None:
+        """Its tasks, and the result, or which task failed and why; what is written already stays."""
+        folder, last = request["outputs"], OUTCOMES[status.state]
+        if self.store.facts(join(folder, last)) is not None:
             return
         reading = RunReader(self.client).read(str(run["run_id"]))
+        wanted = request["asked"].get("outputs") or {}
+        stopped = status.state is State.STOPPED
+        record_tasks(self.store, folder, [*inner_tasks(reading, wanted, stopped=stopped)])
         if status.state is State.SUCCEEDED:
-            registered = str((request.get("registered") or {}).get("name") or "")
-            body = result_of(reading, request["asked"].get("outputs") or {}, pipeline=registered)
-        else:
-            body = error_of(reading, self._tail(reading))
-        record_outcome(self.store, request["outputs"], name, body)
+            record_outcome(self.store, folder, last, result_of(reading, wanted, pipeline=self.what_runs(request)))
+        elif status.state is State.FAILED:
+            record_outcome(self.store, folder, last, error_of(reading, self._tail(reading)))
 
     def _tail(self, reading: Reading) -> list[str]:
         fault = fault_in(reading.workflow) if reading.workflow else None

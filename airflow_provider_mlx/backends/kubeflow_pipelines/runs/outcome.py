@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from airflow_provider_mlx.backends.kubeflow_pipelines.faults import fault_in, own_lines
@@ -15,16 +14,12 @@ from airflow_provider_mlx.runtime.records import ERROR_DEFAULTS, MAX_MESSAGE_BYT
 from airflow_provider_mlx.runtime.values import Dataset
 from airflow_provider_mlx.runtime.wire import encode
 
+from .inner import METRICS, dataset_uri, inner_tasks, numbers_of
 from .outputs import Given, collected, given_to_tasks, is_collector
 
 MAX_TASKS: Final = 200
 """So many tasks stand in the result: a loop may have thousands of iterations, and XCom is for small things."""
 TAIL_LINES: Final = 20
-_MINIO: Final = re.compile(r"^minio://")
-_METRICS: Final = frozenset({"system.Metrics"})
-"""Artifacts that are no object: their values are their metadata."""
-_LOGS: Final = "executor-logs"
-"""The key of an output that the server gives every task, for what it prints."""
 
 
 def result_of(reading: Reading, wanted: Mapping[str, str], *, pipeline: str = "") -> dict[str, Any]:
@@ -39,12 +34,13 @@ def result_of(reading: Reading, wanted: Mapping[str, str], *, pipeline: str = ""
     outputs, metrics = _outputs(reading, given, wanted)
     value = {
         "run_id": reading.run["run_id"],
-        "pipeline": pipeline or _pipeline_of(reading.run),
+        "pipeline": pipeline or pipeline_of(reading.run),
         "tasks": {task.name: _told(task) for task in tasks[:MAX_TASKS]},
         **outputs,
     }
-    written = _uris(one for task in (*given.values(), *_native(reading)) for one in _all(task.writes))
-    read = _uris(one for task in given.values() for one in _all(task.artifacts))
+    tasks_told = [*inner_tasks(reading, wanted)]
+    written = {one.uri for task in tasks_told for one in task.written}
+    read = {one.uri for task in tasks_told for one in task.read}
     return plain_result(
         value, started=moment(reading.run.get("created_at")), finished=moment(reading.run.get("finished_at")),
         # what one task writes and another reads does not come from elsewhere
@@ -78,11 +74,6 @@ def error_of(reading: Reading, tail: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def dataset_uri(uri: str) -> str:
-    """An artifact's URI as everybody else knows it: MinIO's objects are reached by S3's protocol."""
-    return _MINIO.sub("s3://", uri)
-
-
 def _outputs(
     reading: Reading, given: Mapping[str, Given], wanted: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, float]]:
@@ -99,7 +90,7 @@ def _outputs(
             values[name] = encode(found)
             continue
         values[name] = _value(found)
-        metrics |= {key: number for one in found if one.type in _METRICS for key, number in _numbers(one)}
+        metrics |= {key: number for one in found if one.type in METRICS for key, number in numbers_of(one)}
     return values, metrics
 
 
@@ -117,16 +108,10 @@ def _of_task(reading: Reading, given: Mapping[str, Given], reference: str) -> An
 
 def _value(artifacts: tuple[Artifact, ...]) -> Any:
     values = [
-        encode(dict(one.metadata)) if one.type in _METRICS else Dataset(dataset_uri(one.uri)).to_wire()
+        encode(dict(one.metadata)) if one.type in METRICS else Dataset(dataset_uri(one.uri)).to_wire()
         for one in artifacts
     ]
     return values[0] if len(values) == 1 else values
-
-
-def _numbers(artifact: Artifact) -> Iterator[tuple[str, float]]:
-    for key, value in artifact.metadata.items():
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            yield key, float(value)
 
 
 def _told(task: Task) -> dict[str, Any]:
@@ -135,23 +120,10 @@ def _told(task: Task) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value not in (None, 0, False)}
 
 
-def _pipeline_of(run: Mapping[str, Any]) -> str:
+def pipeline_of(run: Mapping[str, Any]) -> str:
+    """The name of a run's pipeline; empty for a run of a registered one, which has no spec itself."""
     spec: Any = run.get("pipeline_spec") or {}
     return str(((spec.get("pipeline_spec") or spec).get("pipelineInfo") or {}).get("name") or "")
-
-
-def _native(reading: Reading) -> Iterator[Given]:
-    for outputs in (reading.outputs or {}).values():
-        yield Given(writes=outputs.artifacts)
-
-
-def _all(artifacts: Mapping[str, tuple[Artifact, ...]]) -> Iterator[Artifact]:
-    for key, some in artifacts.items():
-        yield from (one for one in some if one.uri and one.type not in _METRICS and key != _LOGS)
-
-
-def _uris(artifacts: Iterator[Artifact]) -> set[str]:
-    return {dataset_uri(one.uri) for one in artifacts}
 
 
 def _wire(uris: set[str]) -> list[dict[str, Any]]:

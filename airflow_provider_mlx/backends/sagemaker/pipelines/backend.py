@@ -18,6 +18,7 @@ from airflow_provider_mlx.backends.base import (
     State,
     TargetSettings,
 )
+from airflow_provider_mlx.backends.inner import OUTCOMES, record_tasks
 from airflow_provider_mlx.backends.outcomes import record_outcome
 from airflow_provider_mlx.backends.sagemaker.aws_backend import AwsBackend
 from airflow_provider_mlx.backends.sagemaker.client import Missing
@@ -29,10 +30,10 @@ from airflow_provider_mlx.exceptions import (
     Problem,
     first_line,
 )
-from airflow_provider_mlx.runtime.protocol import ERROR_FILE, RESULT_FILE
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.step.spec import JobSpec, request_digest
 
+from .inner import inner_tasks
 from .observer import PipelineObserver
 from .outcome import Jobs, error_of, result_of
 from .parameters import definition_problems, parse_definition
@@ -51,6 +52,7 @@ class PipelineBackend(AwsBackend):
     """Runs one execution of a pipeline per job."""
 
     name = "sagemaker_pipeline"
+    has_tasks = True
     settings_model: ClassVar[type[TargetSettings]] = PipelineSettings
     settings: PipelineSettings
 
@@ -71,6 +73,10 @@ class PipelineBackend(AwsBackend):
     def problems(self, spec: JobSpec) -> list[Problem]:
         """What the API does not take."""
         return execution_problems(spec, self.settings)
+
+    def what_runs(self, request: Mapping[str, Any]) -> str:
+        """The pipeline."""
+        return name_of(request["request"]["PipelineName"])
 
     # --- starting and looking ------------------------------------------------------------------------------------
 
@@ -142,20 +148,21 @@ class PipelineBackend(AwsBackend):
         )
 
     def collect(self, handle: JobHandle, request: Mapping[str, Any]) -> None:
-        """Write down the result, or which step failed and why; what is written already stays."""
+        """Write down its steps, and the result, or which step failed and why; what is written already stays."""
         told = self._describe(self._execution(handle))
         if told is None:
             return
         state = status_of(told["PipelineExecutionStatus"]).state
-        name = {State.SUCCEEDED: RESULT_FILE, State.FAILED: ERROR_FILE}.get(state)
-        if name is None or self.store.facts(join(request["outputs"], name)) is not None:
+        last = OUTCOMES.get(state)
+        if last is None or self.store.facts(join(request["outputs"], last)) is not None:
             return
         steps = list_steps(self.client, told["PipelineExecutionArn"])
+        jobs = Jobs(self.client, steps, needed=state is State.SUCCEEDED)
+        record_tasks(self.store, request["outputs"], [*inner_tasks(steps, jobs)])
         if state is State.SUCCEEDED:
-            body = result_of(told, steps, Jobs(self.client, steps))
-        else:
-            body = error_of(self.client, told, steps)
-        record_outcome(self.store, request["outputs"], name, body)
+            record_outcome(self.store, request["outputs"], last, result_of(told, steps, jobs))
+        elif state is State.FAILED:
+            record_outcome(self.store, request["outputs"], last, error_of(self.client, told, steps))
 
     # --- parts ---------------------------------------------------------------------------------------------------
 

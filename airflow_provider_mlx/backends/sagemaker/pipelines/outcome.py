@@ -10,6 +10,7 @@ from airflow_provider_mlx.backends.outcomes import plain_result
 from airflow_provider_mlx.backends.sagemaker.client import AwsClient, Missing
 from airflow_provider_mlx.backends.sagemaker.faults import fault_of
 from airflow_provider_mlx.backends.sagemaker.status import WORDS
+from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError
 from airflow_provider_mlx.runtime.records import ERROR_DEFAULTS, MAX_MESSAGE_BYTES, bounded
 from airflow_provider_mlx.runtime.values import Dataset
 from airflow_provider_mlx.runtime.wire import encode
@@ -30,16 +31,23 @@ class Jobs:
     The jobs of an execution's steps, each described once.
 
     :param steps: those that have begun.
+    :param needed: whether the result needs them; else one that may not be described is left out.
     """
 
-    def __init__(self, client: AwsClient, steps: Sequence[StepSeen]) -> None:
+    def __init__(self, client: AwsClient, steps: Sequence[StepSeen], *, needed: bool = True) -> None:
         self._told: dict[str, Mapping[str, Any]] = {}
         for step in steps[:MAX_STEPS]:
-            if step.kind is None or step.status != "Succeeded":
+            if step.kind is None:
                 continue
             try:
                 job = client.call(f"describe_{step.kind}_job", **{WORDS[step.kind].name: step.job})
             except Missing:  # somebody has removed its record
+                continue
+            except BackendUnavailable:
+                raise
+            except MlxError:
+                if needed:
+                    raise
                 continue
             self._told[step.name] = job
 
@@ -58,8 +66,8 @@ def result_of(execution: Mapping[str, Any], steps: Sequence[StepSeen], jobs: Job
     }
     if len(steps) > MAX_STEPS:
         value["left_out"] = len(steps) - MAX_STEPS
-    read = {uri for step in steps for uri in _inputs(jobs.of(step))}
-    written = {uri for step in steps for uri in _written(step, jobs.of(step))}
+    read = {uri for step in steps for uri in inputs_of(jobs.of(step))}
+    written = {uri for step in steps for uri in outputs_of(step, jobs.of(step))}
     return plain_result(
         encode(value), started=execution.get("CreationTime"), finished=execution.get("LastModifiedTime"),
         # what one step writes and another reads does not come from elsewhere
@@ -100,28 +108,34 @@ def _error(failure: str | None, message: str, remedy: str) -> dict[str, Any]:
 
 
 def _step(step: StepSeen, job: Mapping[str, Any]) -> dict[str, Any]:
-    outputs = {
-        str(one["OutputName"]): one["S3Output"]["S3Uri"]
-        for one in (job.get("ProcessingOutputConfig") or {}).get("Outputs") or ()
-        if one.get("S3Output")
-    }
+    model, outputs = _made(step, job)
     told = {
         "type": step.type, "status": step.status, "arn": step.arn, "seconds": step.seconds, "outcome": step.said,
-        "cached_from": step.cached, "model": _model(job), "outputs": outputs,
+        "cached_from": step.cached, "model": model, "outputs": outputs,
     }  # fmt: skip
     return {name: value for name, value in told.items() if value not in ("", None, {})}
 
 
-def _model(job: Mapping[str, Any]) -> str:
-    return str((job.get("ModelArtifacts") or {}).get("S3ModelArtifacts") or "")
+def _made(step: StepSeen, job: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """A step's model and its outputs, by name; what one that did not succeed has written does not count."""
+    if step.status != "Succeeded":
+        return "", {}
+    outputs = {
+        str(one["OutputName"]): str(one["S3Output"]["S3Uri"])
+        for one in (job.get("ProcessingOutputConfig") or {}).get("Outputs") or ()
+        if one.get("S3Output")
+    }
+    return str((job.get("ModelArtifacts") or {}).get("S3ModelArtifacts") or ""), outputs
 
 
-def _written(step: StepSeen, job: Mapping[str, Any]) -> list[str]:
-    told = _step(step, job)
-    return [*told.get("outputs", {}).values(), *([told["model"]] if "model" in told else [])]
+def outputs_of(step: StepSeen, job: Mapping[str, Any]) -> list[str]:
+    """The URIs that a step's job has written."""
+    model, outputs = _made(step, job)
+    return [*outputs.values(), *([model] if model else [])]
 
 
-def _inputs(job: Mapping[str, Any]) -> list[str]:
+def inputs_of(job: Mapping[str, Any]) -> list[str]:
+    """The URIs that a job was given."""
     sources = [one.get("DataSource", {}).get("S3DataSource") for one in job.get("InputDataConfig") or ()]
     sources += [one.get("S3Input") for one in job.get("ProcessingInputs") or ()]
     return [str(source["S3Uri"]) for source in sources if source and source.get("S3Uri")]

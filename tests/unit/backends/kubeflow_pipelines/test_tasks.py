@@ -17,8 +17,8 @@ from airflow_provider_mlx.backends.kubeflow_pipelines.progress import new_lines,
 from airflow_provider_mlx.backends.kubeflow_pipelines.reading import RunReader
 from airflow_provider_mlx.backends.kubeflow_pipelines.tasks import (
     Artifact,
-    Outputs,
     Task,
+    Values,
     is_native,
     native_tasks,
     task_names,
@@ -237,7 +237,7 @@ def test_native_tasks_have_everything():
     square, train, evaluate = native_tasks(NATIVE)
     assert (square.name, square.state, square.cached) == ("square[2]", "SUCCEEDED", True)
     assert (train.retries, train.pods, train.took) == (1, ("a", "b"), timedelta(minutes=1))
-    assert train.outputs == Outputs(
+    assert train.outputs == Values(
         {"score": 0.93}, {"model": (Artifact("model", "s3://b/model", "Model", {"f": "x"}),)}
     )
     assert evaluate.message == "exit status 3"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_mlx.backends.kubeflow_pipelines.reading import Reading
 from airflow_provider_mlx.backends.kubeflow_pipelines.runs.outcome import error_of, result_of
 from airflow_provider_mlx.backends.kubeflow_pipelines.runs.outputs import TASK
-from airflow_provider_mlx.backends.kubeflow_pipelines.tasks import Artifact, Outputs, Task, tasks_of_workflow
+from airflow_provider_mlx.backends.kubeflow_pipelines.tasks import Artifact, Task, Values, tasks_of_workflow
 from airflow_provider_mlx.runtime.values import Dataset
 from tests.unit.backends.kubeflow_pipelines.objects import node, run, workflow
 from tests.unit.backends.kubeflow_pipelines.runs.made import cached_driver, driver
@@ -72,7 +72,7 @@ def test_a_group_that_is_used_twice_has_such_a_task_in_both():
 
 
 def test_a_native_server_tells_everything_itself():
-    outputs = Outputs({"score": 0.5}, {"model": (Artifact("model", "s3://b/m", "system.Model"),)})
+    outputs = Values({"score": 0.5}, {"model": (Artifact("model", "s3://b/m", "system.Model"),)})
     whole = run("SUCCEEDED", pipeline_spec=SPEC, tasks=[])
     read = Reading(whole, (Task("train", "SUCCEEDED", outputs=outputs),))
     found = value_of(result_of(read, {"score": "train.score", "model": "train.model"}))

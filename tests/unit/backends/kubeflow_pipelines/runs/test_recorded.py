@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from airflow_provider_mlx.backends.base import State
 from airflow_provider_mlx.backends.kubeflow_pipelines.reading import Reading
+from airflow_provider_mlx.backends.kubeflow_pipelines.runs.inner import inner_tasks
 from airflow_provider_mlx.backends.kubeflow_pipelines.runs.outcome import result_of
 from airflow_provider_mlx.backends.kubeflow_pipelines.runs.outputs import TASK, given_to_tasks
 from airflow_provider_mlx.backends.kubeflow_pipelines.tasks import tasks_of_workflow
@@ -43,3 +45,16 @@ def test_every_task_that_ran_says_what_it_was_given():
     assert sorted(name for name in given if name.endswith(TASK)) == [TASK, f"condition-1/{TASK}"]
     assert {"for-loop-4[0]/square", "for-loop-4[1]/square", "exit-handler-5/say", "clean"} <= set(given)
     assert given["total"].parameters == {"numbers": [1, 4]}
+
+
+def test_every_task_that_ran_is_a_run_of_its_own():
+    whole = run("SUCCEEDED", pipeline_spec={"pipelineInfo": {"name": "kinds"}})
+    found = {task.name: task for task in inner_tasks(Reading(whole, tasks_of_workflow(WORKFLOW), WORKFLOW), WANTED)}
+    assert "condition-2" not in found and not [name for name in found if TASK in name]
+    assert {"for-loop-4[0]/square", "for-loop-4[1]/square"} <= set(found)
+    assert not {"for-loop-4", "for-loop-4[0]", "condition-1", "exit-handler-5"} & set(found), "groups are no runs"
+    train, evaluate = found["train"], found["evaluate"]
+    assert [one.uri.rpartition("/")[2] for one in train.written] == ["model", "table"]
+    assert set(train.written) & set(evaluate.read), "what one wrote and another read joins them"
+    assert evaluate.metrics == {"auc": 0.91, "rows": 7.0}
+    assert all(task.state is State.SUCCEEDED and task.id for task in found.values() if not task.cached)

@@ -89,11 +89,17 @@ def test_what_is_left_is_written_once(tmp_path, status, file):
     assert aws.calls[calls:] == ["describe_pipeline_execution"], "what is there is not made again"
 
 
-@pytest.mark.parametrize("status", ["Executing", "Stopping", "Stopped"])
-def test_of_what_is_not_over_or_was_stopped_nothing_is_written(tmp_path, status):
+@pytest.mark.parametrize("status", ["Executing", "Stopping"])
+def test_of_what_is_not_over_nothing_is_written(tmp_path, status):
     backend, handle, folder, _ = finished(tmp_path, status=status)
     backend.collect(handle, {"outputs": folder.as_uri()})
     assert [path.name for path in folder.iterdir()] == ["context.json"]
+
+
+def test_of_what_was_stopped_only_its_steps_are_written(tmp_path):
+    backend, handle, folder, _ = finished(tmp_path, status="Stopped")
+    backend.collect(handle, {"outputs": folder.as_uri()})
+    assert sorted(path.name for path in folder.iterdir()) == ["context.json", "tasks.json"]
 
 
 def test_a_link_is_studio_or_what_the_task_says():

@@ -23,7 +23,8 @@ def test_the_jobs_of_steps_are_asked_for_once_and_a_removed_one_is_no_error():
     )
     result = result_of(execution(), steps, Jobs(aws, steps))
     found = result["outputs"]["return_value"]["value"]["steps"]
-    assert aws.calls == ["describe_training_job", "describe_processing_job"]
+    assert aws.calls == ["describe_training_job", "describe_processing_job", "describe_training_job"]
+    assert "model" not in found["F"], "what a failed one has written does not count"
     assert found["T"]["model"] == "s3://m/model.tar.gz"
     assert found["M"] == {"type": "Model", "status": "Succeeded", "arn": "a/m", "seconds": 9.0}
     assert [one["uri"] for one in result["datasets"]["written"]] == ["s3://m/model.tar.gz"]
