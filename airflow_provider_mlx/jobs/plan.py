@@ -18,7 +18,7 @@ from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, Problem
 from airflow_provider_mlx.runtime.protocol import NO_LAUNCHER, PROTOCOL, StepContext
 from airflow_provider_mlx.runtime.uris import join
-from airflow_provider_mlx.runtime.values import ArtifactReference
+from airflow_provider_mlx.runtime.values import ArtifactReference, datasets_in
 from airflow_provider_mlx.runtime.wire import decode, references
 from airflow_provider_mlx.stacks.policy import PolicyQuestion, check_policy
 from airflow_provider_mlx.stacks.resolution import ResolvedStep
@@ -220,6 +220,7 @@ class Planner:
             outputs_uri=join(root, self.identity.attempt_folder(number)),
             bundle=self._bundle_reference(root),
             inputs=tuple(ObjectReference(item.uri, item.sha256, item.size) for item in self.inputs),
+            datasets=tuple(dict.fromkeys(item.uri for item in datasets_in(decode(dict(self.definition.arguments))))),
             command=self.definition.command, manifest=self.definition.manifest, image=target.image,
             python=target.python, resources=resources,
             env=target.env, secrets=self._secrets(target), tags=target.tags, goes_on_since=self.checkpoints_since,

@@ -30,6 +30,7 @@ class JobSpec:
     :param bundle: the code; ``None`` for a container command.
     :param context: the attempt's ``context.json``; ``None`` for a container command.
     :param inputs: the artifacts that the arguments refer to, for backends that bring them to the job.
+    :param datasets: URIs of the datasets among the arguments, each once, for the same backends.
     :param command: the container's command; ``None`` for Python steps.
     :param manifest: an object of a cluster, brought whole, or what is asked of a pipeline, for the backend of either.
     :param image: the container image; ``None`` leaves the choice to the target.
@@ -53,6 +54,7 @@ class JobSpec:
     bundle: ObjectReference | None = None
     context: ObjectReference | None = None
     inputs: tuple[ObjectReference, ...] = ()
+    datasets: tuple[str, ...] = ()
     command: tuple[str, ...] | None = None
     manifest: Mapping[str, Any] | None = None
     image: str | None = None

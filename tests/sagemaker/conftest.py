@@ -18,9 +18,9 @@ import pytest
 from tests.aws.endpoint import Endpoint
 from tests.aws.job_requests import processing_request, training_request
 from tests.operator_fixtures import heard, in_a_dag
-from tests.unit.operators.conftest import airflow_home, execute
+from tests.unit.operators.conftest import airflow_home, execute, load
 
-__all__ = ["airflow_home", "execute", "heard", "in_a_dag"]
+__all__ = ["airflow_home", "execute", "heard", "in_a_dag", "load"]
 
 CONN_ID = "mlx_sagemaker_operator_tests"
 _numbers = itertools.count()

@@ -73,7 +73,7 @@ class SageMakerBackend(AwsBackend):
 
     def view(self, spec: JobSpec, root: str) -> JobView:
         """What SageMaker brings is there as files; everything else is reached by a client in the image."""
-        found = mounts(spec, self._kind, alone=self.settings.by_channels_alone)
+        found = mounts(spec, self.settings)
         keeps = self._kind == "training" or not self.settings.by_channels_alone
         return JobView(store=StoreAccess(mounts=found), keeps_checkpoints=keeps)
 

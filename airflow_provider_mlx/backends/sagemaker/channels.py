@@ -5,7 +5,10 @@ What SageMaker brings to a job and takes from it, as files: code, context, input
 what                  a training job                        a processing job
 ====================  ====================================  ========================================
 code, context         a channel each                        an input each
+datasets on S3        a channel each, where a target says   an input each, where a target says so
+                      so
 artifacts             a channel each, while there are any   an input each, while there are any left
+                      left
 results               ``/opt/ml/output/data/mlx``           an output, straight to the attempt's folder
 checkpoints           ``/opt/ml/checkpoints``, both ways    none
 ====================  ====================================  ========================================
@@ -24,7 +27,7 @@ from airflow_provider_mlx.runtime.protocol import Mount
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.step.spec import JobSpec, ObjectReference
 
-from .settings import Kind
+from .settings import SageMakerSettings
 
 MAX_INPUTS: Final = {"training": 20, "processing": 10}
 """Source: the lengths of ``InputDataConfig`` and ``ProcessingInputs`` in the API reference."""
@@ -35,13 +38,14 @@ RESULTS: Final = {"training": "/opt/ml/output/data/mlx", "processing": "/opt/ml/
 WORDS: Final = {"training": "/opt/ml/output/failure", "processing": "/opt/ml/output/message"}
 """Whose first 1,024 characters come back as ``FailureReason`` or ``ExitMessage``."""
 _INPUT: Final = "mlx-input-"
+DATA: Final = "mlx-data-"
 STAGING: Final = "sagemaker"
 """In the attempt's folder: what SageMaker has taken from a training job, until it is collected."""
 
 
 @dataclass(frozen=True)
 class Brought:
-    """One object that is a file of the job before it starts."""
+    """One object, or all of a folder, that is in the job's file system when the step's code runs."""
 
     name: str
     uri: str
@@ -49,17 +53,30 @@ class Brought:
 
     @property
     def path(self) -> str:
-        """The file: SageMaker keeps the last part of an object's key."""
-        return f"{self.folder}/{self.uri.rpartition('/')[2]}"
+        """The file, since SageMaker keeps the last part of an object's key; of a folder, the folder."""
+        return f"{self.folder}/{self.uri.rpartition('/')[2]}".rstrip("/")
 
 
-def brought(spec: JobSpec, kind: Kind) -> dict[str, Brought]:
+def brought(spec: JobSpec, settings: SageMakerSettings) -> dict[str, Brought]:
     """What is brought, by its channel's name; artifacts beyond the API's limit are left to the job's own client."""
-    wanted: list[tuple[str, ObjectReference | None]] = [("mlx-code", spec.bundle), ("mlx-context", spec.context)]
-    artifacts = inputs(spec)[: MAX_INPUTS[kind] - len(wanted)]
-    wanted += [(f"{_INPUT}{number}", item) for number, item in enumerate(artifacts, start=1)]
-    found = [Brought(name, item.uri, f"{_INPUTS[kind]}/{name}") for name, item in wanted if item is not None]
-    return {one.name: one for one in found}
+    kind = settings.kind
+    own = {"mlx-code": spec.bundle, "mlx-context": spec.context}
+    wanted = {name: item.uri for name, item in own.items() if item is not None}
+    wanted |= {f"{DATA}{number}": uri for number, uri in enumerate(datasets(spec, settings), start=1)}
+    artifacts = inputs(spec)[: max(0, MAX_INPUTS[kind] - len(own) - len(datasets(spec, settings)))]
+    wanted |= {f"{_INPUT}{number}": item.uri for number, item in enumerate(artifacts, start=1)}
+    return {name: Brought(name, uri, f"{_INPUTS[kind]}/{name}") for name, uri in wanted.items()}
+
+
+def datasets(spec: JobSpec, settings: SageMakerSettings) -> list[str]:
+    """
+    The datasets that SageMaker brings. One whose URI ends in ``/`` is a folder.
+
+    They are read-only there, and nothing of them is hashed.
+    """
+    if settings.datasets == "client" or spec.command is not None:
+        return []
+    return [uri for uri in spec.datasets if uri.startswith("s3://")]
 
 
 def inputs(spec: JobSpec) -> list[ObjectReference]:
@@ -67,18 +84,16 @@ def inputs(spec: JobSpec) -> list[ObjectReference]:
     return list({item.uri: item for item in spec.inputs}.values())
 
 
-def left_out(spec: JobSpec, kind: Kind) -> int:
+def left_out(spec: JobSpec, settings: SageMakerSettings) -> int:
     """How many artifacts are not brought."""
-    return len(inputs(spec)) - sum(1 for name in brought(spec, kind) if name.startswith(_INPUT))
+    return len(inputs(spec)) - sum(1 for name in brought(spec, settings) if name.startswith(_INPUT))
 
 
-def mounts(spec: JobSpec, kind: Kind, *, alone: bool) -> list[Mount]:
-    """
-    Which objects are files of the job.
-
-    :param alone: the job has no other way to S3; else it has this one only where its image has no client.
-    """
-    found = [Mount(uri=one.uri, path=one.path) for one in brought(spec, kind).values() if one.name.startswith(_INPUT)]
+def mounts(spec: JobSpec, settings: SageMakerSettings) -> list[Mount]:
+    """Which objects are files of the job; results and checkpoints only where it has no client, or may use none."""
+    kind, alone = settings.kind, settings.by_channels_alone
+    files = [one for one in brought(spec, settings).values() if one.name.startswith((_INPUT, DATA))]
+    found = [Mount(uri=one.uri.rstrip("/"), path=one.path) for one in files]
     folders = [Mount(uri=spec.outputs_uri, path=RESULTS[kind])]
     if kind == "training":
         folders.append(Mount(uri=checkpoints_uri(spec).rpartition("/")[0], path=CHECKPOINTS, background=True))

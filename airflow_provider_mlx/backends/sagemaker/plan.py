@@ -11,7 +11,19 @@ from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.runtime.bootstrap import bootstrap_command
 from airflow_provider_mlx.step.spec import JobSpec
 
-from .channels import CHECKPOINTS, RESULTS, WORDS, Brought, brought, checkpoints_uri, left_out, staging_uri
+from .channels import (
+    CHECKPOINTS,
+    DATA,
+    MAX_INPUTS,
+    RESULTS,
+    WORDS,
+    Brought,
+    brought,
+    checkpoints_uri,
+    datasets,
+    left_out,
+    staging_uri,
+)
 from .choice import choose_instance, instance_problems, volume_gb
 from .names import FAILURE_FILE, WHERE_SECRET, is_tag_value, sagemaker_name, session_tags, tags
 from .settings import SageMakerSettings
@@ -85,6 +97,7 @@ def job_problems(spec: JobSpec, settings: SageMakerSettings) -> list[Problem]:
                 field="submit_role_arn",
             )
         )
+    found += _dataset_problems(spec, settings)
     return found + _kind_problems(spec, settings) + _isolation_problems(spec, settings)
 
 
@@ -106,12 +119,27 @@ def _kind_problems(spec: JobSpec, settings: SageMakerSettings) -> list[Problem]:
         "keep_alive": (settings.keep_alive is not None, "warm pools"),
         "submit_role_arn": (settings.submit_role_arn is not None, "session tags"),
         "metrics": (bool(settings.metrics), "metrics of the log"),
-        "input_mode": (settings.input_mode != "File", f"the input mode {settings.input_mode}"),
+        "input_mode": (settings.input_mode != "File", f"input mode {settings.input_mode}"),
+        "datasets": (settings.datasets == "FastFile", "input mode FastFile"),
     }
     return [
         Problem(f"processing jobs have no {what}", "leave it out, or use a target of `kind: training`", field=name)
         for name, (is_asked, what) in asked.items()
         if is_asked
+    ]
+
+
+def _dataset_problems(spec: JobSpec, settings: SageMakerSettings) -> list[Problem]:
+    """Datasets that SageMaker cannot bring as files."""
+    found, room = datasets(spec, settings), MAX_INPUTS[settings.kind] - 2  # beside code and context
+    if len(found) <= room:
+        return []
+    return [
+        Problem(
+            f"SageMaker brings {room} inputs to a {settings.kind} job, and the step has {len(found)} datasets",
+            "pass a folder that has them (a URI that ends in `/`), or leave out `datasets`",
+            field="datasets",
+        )
     ]
 
 
@@ -121,7 +149,7 @@ def _isolation_problems(spec: JobSpec, settings: SageMakerSettings) -> list[Prob
         return []
     which = "network_isolation" if settings.network_isolation else "transfer"
     found = []
-    if left := left_out(spec, settings.kind):
+    if left := left_out(spec, settings):
         found.append(
             Problem(
                 f"{left} of the step's artifacts are more than SageMaker brings to a {settings.kind} job",
@@ -142,7 +170,7 @@ def _isolation_problems(spec: JobSpec, settings: SageMakerSettings) -> list[Prob
 
 
 def _training(spec: JobSpec, settings: SageMakerSettings) -> dict[str, Any]:
-    files = brought(spec, settings.kind)
+    files = brought(spec, settings)
     entrypoint, arguments = _command(spec, files)
     return {
         "TrainingJobName": sagemaker_name(spec.name),
@@ -154,7 +182,7 @@ def _training(spec: JobSpec, settings: SageMakerSettings) -> dict[str, Any]:
             **_present("ContainerArguments", arguments),
             **_present("MetricDefinitions", _metrics(settings)),
         },
-        **_present("InputDataConfig", [_channel(one) for one in files.values()]),
+        **_present("InputDataConfig", [_channel(one, settings) for one in files.values()]),
         "OutputDataConfig": {
             "S3OutputPath": staging_uri(spec),
             "CompressionType": "NONE",
@@ -180,7 +208,7 @@ def _training(spec: JobSpec, settings: SageMakerSettings) -> dict[str, Any]:
 
 
 def _processing(spec: JobSpec, settings: SageMakerSettings) -> dict[str, Any]:
-    files = brought(spec, settings.kind)
+    files = brought(spec, settings)
     entrypoint, arguments = _command(spec, files)
     output = {
         "OutputName": _RESULTS,
@@ -195,7 +223,7 @@ def _processing(spec: JobSpec, settings: SageMakerSettings) -> dict[str, Any]:
             "ContainerEntrypoint": entrypoint,
             **_present("ContainerArguments", arguments),
         },
-        "ProcessingInputs": [_processing_input(one) for one in files.values()],
+        "ProcessingInputs": [_processing_input(one, settings) for one in files.values()],
         "ProcessingOutputConfig": {"Outputs": [output], **_present("KmsKeyId", settings.keys.output)},
         "ProcessingResources": {"ClusterConfig": _instances(spec, settings)},
         "StoppingCondition": {"MaxRuntimeInSeconds": limit},
@@ -226,13 +254,23 @@ def _command(spec: JobSpec, files: Mapping[str, Brought]) -> tuple[list[str], li
     return [python, option, f"exec({json.dumps(script)})"], arguments
 
 
-def _channel(file: Brought) -> dict[str, Any]:
-    source = {"S3DataType": "S3Prefix", "S3Uri": file.uri, "S3DataDistributionType": "FullyReplicated"}
-    mode = {} if file.name.startswith("mlx-input-") else {"InputMode": "File"}  # it is hashed before anything runs
+def _channel(file: Brought, settings: SageMakerSettings) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": file.uri, "S3DataDistributionType": _distribution(file, settings)}
+    mode = {"InputMode": "File"}  # code and context are hashed before anything runs
+    if file.name.startswith("mlx-input-"):
+        mode = {}
+    elif file.name.startswith(DATA):
+        mode = {"InputMode": settings.datasets}
     return {"ChannelName": file.name, "DataSource": {"S3DataSource": source}, **mode}
 
 
-def _processing_input(file: Brought) -> dict[str, Any]:
+def _distribution(file: Brought, settings: SageMakerSettings) -> str:
+    """Of a dataset that is one object, every node needs all."""
+    parts = settings.shard_datasets and file.name.startswith(DATA) and file.uri.endswith("/")
+    return "ShardedByS3Key" if parts else "FullyReplicated"
+
+
+def _processing_input(file: Brought, settings: SageMakerSettings) -> dict[str, Any]:
     return {
         "InputName": file.name,
         "S3Input": {
@@ -240,7 +278,7 @@ def _processing_input(file: Brought) -> dict[str, Any]:
             "LocalPath": file.folder,
             "S3DataType": "S3Prefix",
             "S3InputMode": "File",
-            "S3DataDistributionType": "FullyReplicated",
+            "S3DataDistributionType": _distribution(file, settings),
         },
     }
 

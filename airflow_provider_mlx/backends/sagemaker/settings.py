@@ -61,6 +61,9 @@ class SageMakerSettings(TargetSettings):
     :param transfer: ``auto``: by a client of S3 if the image has one, else by SageMaker; ``channels``: by SageMaker
         alone, when the job is over.
     :param input_mode: how SageMaker brings inputs: ``File`` copies before the start, ``FastFile`` while they are read.
+    :param datasets: how datasets on S3 among a step's arguments reach it: ``client``: by a client of its own; ``File``,
+        ``FastFile``: as files that SageMaker brings before the start, or while they are read.
+    :param shard_datasets: each node gets a part of the objects of such a dataset, if it is a folder.
     :param keep_alive: how long the instances of a finished training job wait for the next one (a warm pool).
     :param max_wait: with spot, how long a job may wait and run altogether; without it, twice the step's limit.
     :param retries: how often SageMaker starts a training job again that failed by an ``InternalServerError``.
@@ -84,6 +87,8 @@ class SageMakerSettings(TargetSettings):
     traffic_encryption: bool = False
     transfer: Literal["auto", "channels"] = "auto"
     input_mode: Literal["File", "FastFile"] = "File"
+    datasets: Literal["client", "File", "FastFile"] = "client"
+    shard_datasets: bool = False
     keep_alive: Span | None = None
     max_wait: Span | None = None
     retries: Annotated[int, Field(ge=0, le=30)] = 1

@@ -13,6 +13,7 @@ from airflow_provider_mlx.backends.sagemaker.plan import merged
 from airflow_provider_mlx.backends.sagemaker.settings import SageMakerSettings
 from airflow_provider_mlx.backends.sagemaker.validation import request_problems
 from airflow_provider_mlx.exceptions import InvalidStep
+from airflow_provider_mlx.runtime.values import Dataset
 from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.testing.steps import ContractStep
 from tests.golden import assert_golden
@@ -21,6 +22,13 @@ GOLDEN = Path(__file__).parent / "golden"
 ROLE = "arn:aws:iam::123456789012:role/ml"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ml:2026.11"
 ROOT = "s3://ml-prod/mlx"
+
+
+DATASETS = {
+    "rows": Dataset("s3://lake/rows/").to_wire(),
+    "notes": [Dataset("s3://lake/notes.txt").to_wire(), Dataset("s3://lake/rows/").to_wire()],
+    "elsewhere": Dataset("gs://lake/rows/").to_wire(),
+}
 
 
 def plan(step: ContractStep | None = None, **settings):
@@ -71,6 +79,10 @@ def without_digests(request):
             {"command": ("python", "/opt/ml/code/train.py", "--epochs", "3"), "image": IMAGE}, {}, id="a command",
         ),
         pytest.param({}, {"network_isolation": True}, id="no network"),
+        pytest.param(
+            {"arguments": DATASETS, "resources": Resources(nodes=2)}, {"datasets": "FastFile", "shard_datasets": True},
+            id="datasets",
+        ),
     ],
 )  # fmt: skip
 def test_request(step, settings, request):
@@ -104,6 +116,11 @@ def test_a_training_job_has_a_limit_also_where_the_step_has_none():
         pytest.param({"secrets": {"TOKEN": {"name": "hf"}}}, {}, "is not a secret of AWS", id="Kubernetes' secret"),
         pytest.param({"secrets": {"TOKEN": {"ssm": "hf"}}}, {"network_isolation": True},
                      "a job without a network cannot fetch secrets", id="a secret without a network"),
+        pytest.param({"arguments": DATASETS}, {"kind": "processing", "datasets": "FastFile"},
+                     "processing jobs have no input mode FastFile", id="FastFile of a processing job"),
+        pytest.param({"arguments": {"many": [Dataset(f"s3://lake/{n}/").to_wire() for n in range(20)]}},
+                     {"datasets": "File"}, "brings 18 inputs to a training job, and the step has 20 datasets",
+                     id="more datasets than channels"),
         pytest.param({}, {"request_override": {"ResourceConfig": {"InstanceTyp": "x"}}},
                      "ResourceConfig.InstanceTyp: the API has no such field", id="a misspelt override"),
         pytest.param({}, {"request_override": {"TrainingJobName": "a b"}}, "does not match", id="an override's pattern"),
@@ -151,3 +168,16 @@ def test_the_services_own_model_is_asked(field, value, said):
     problem, *_ = request_problems("CreateTrainingJob", request)
     assert said in problem.what
     assert problem.field.startswith(field)
+
+
+def test_datasets_are_read_by_their_uri_unless_the_target_says_otherwise():
+    channels = plan(ContractStep(arguments=DATASETS)).request["request"]["InputDataConfig"]
+    assert [one["ChannelName"] for one in channels] == ["mlx-code", "mlx-context"]
+
+
+def test_a_job_is_told_where_its_datasets_are_files():
+    planned = plan(ContractStep(arguments=DATASETS), datasets="File")
+    mounts = {one["uri"]: one["path"] for one in json.loads(planned.context)["store"]["mounts"]}
+    assert mounts["s3://lake/rows"] == "/opt/ml/input/data/mlx-data-1"
+    assert mounts["s3://lake/notes.txt"] == "/opt/ml/input/data/mlx-data-2/notes.txt"
+    assert "gs://lake/rows" not in mounts
