@@ -178,7 +178,7 @@ class Inputs:
         if path is None:
             raise ArtifactError(
                 f"a parameter annotated `Path` was given the dataset {dataset.uri}, which is no file of this job",
-                "annotate it with `Dataset` and open `.uri`, or mount its store in the target (on SageMaker `datasets:`)",
+                "annotate it with `Dataset` and open `.uri`, or mount its store (on SageMaker: `datasets`)",
             )
         return path
 
