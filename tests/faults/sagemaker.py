@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,8 +94,9 @@ class SageMakerJobs:
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket="faults"):
                 for item in page.get("Contents", ()):
                     if self._seen.get(item["Key"]) != item["ETag"]:
-                        self._bring(item["Key"])
-                        self._seen[item["Key"]] = item["ETag"]
+                        with contextlib.suppress(self._s3.exceptions.NoSuchKey):  # it was removed just now
+                            self._bring(item["Key"])
+                            self._seen[item["Key"]] = item["ETag"]
 
     def close(self) -> None:
         """End everything."""
