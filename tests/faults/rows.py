@@ -155,7 +155,7 @@ WISHES: Final = (
 LIMITS: Final = (
     Row(
         "execution_timeout", faults.let_time_pass, Expect(state="failed", stopped=True, seconds=40), quick=True,
-        task={"seconds": {"execution_timeout": 8}},
+        task={"seconds": {"execution_timeout": 15}},
     ),
     Row(
         "max_runtime of the target", faults.let_time_pass, Expect(state="failed", stopped=True, seconds=40), quick=True,
