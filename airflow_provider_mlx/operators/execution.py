@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseHook, redact
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseHook
 
 from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.artifacts.store import Gate, ObjectStore
@@ -35,6 +35,7 @@ from airflow_provider_mlx.version_compat import bundle_root, has_mapped_dependan
 from .arguments import plain_params, to_wire
 from .deferral import leave, may_leave
 from .events import fill_events, tell_outlets
+from .masked import is_masked
 from .payloads import requirement_lines
 from .planning import StepPlans
 from .results import push_results
@@ -250,12 +251,3 @@ def connect(record: AttemptRecord, store: ObjectStore) -> Backend:
     """The backend that a ledger's record names, with the settings of that time."""
     kind = backend_class(record.backend)
     return kind.from_recorded(record.settings, record.conn_id, store, read_connection=BaseHook.get_connection)
-
-
-def is_masked(value: Any) -> bool:
-    """Whether Airflow would mask something in this value: it knows it as a secret, wherever it stands in a text."""
-    if isinstance(value, str):
-        return bool(redact(value) != value)
-    if isinstance(value, Mapping):
-        return any(is_masked(item) for pair in value.items() for item in pair)
-    return isinstance(value, (list, tuple)) and any(is_masked(item) for item in value)

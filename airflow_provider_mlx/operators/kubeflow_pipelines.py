@@ -11,7 +11,7 @@ from airflow_provider_mlx.exceptions import InvalidStep, Problem
 
 from .job import MlxJobOperator
 from .kubeflow_events import tell_run
-from .untemplated import as_written, written
+from .untemplated import as_written, span_text
 
 if TYPE_CHECKING:
     from airflow_provider_mlx.stacks import ResolvedStep, Stacks
@@ -117,7 +117,7 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
         self.pipeline_conn_id = pipeline_conn_id
         self.conn_id = conn_id
         self.console_url = console_url
-        self.max_runtime = f"{max_runtime.total_seconds()}s" if isinstance(max_runtime, timedelta) else max_runtime
+        self.max_runtime = span_text(max_runtime)
         self._bundle_root: str | None = None
         if bool(pipeline) == bool(pipeline_name):
             problem = Problem(
@@ -153,18 +153,14 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
 
     def definition(self, context: Mapping[str, Any], root: str | None) -> StepDefinition:
         """The same, which is written down as it is and shown on the run's page: no secret may stand in it."""
-        from .execution import is_masked
+        from .masked import masked_problems
 
         self._bundle_root = root
-        problems = [
-            Problem(
-                "its value is a secret that Airflow masks; it is written to the artifact root, and the server shows it",
-                "keep it in a Secret of the cluster, which the pipeline's tasks read",
-                name,
-            )
-            for name in ("parameters", "display_name", "description")
-            if is_masked(getattr(self, name))
-        ]
+        problems = masked_problems(
+            self, ("parameters", "display_name", "description"),
+            where="it is written to the artifact root, and the server shows it",
+            instead="keep it in a Secret of the cluster, which the pipeline's tasks read",
+        )  # fmt: skip
         if problems:
             raise InvalidStep("the run holds secrets that would be kept", problems)
         return self.outline()
@@ -181,16 +177,7 @@ class KubeflowPipelinesRunOperator(MlxJobOperator):
     def _pipeline(self) -> dict[str, Any]:
         if self.pipeline_name:
             return {"name": self.pipeline_name, **({"version": self.version} if self.version else {})}
-        from airflow_provider_mlx.settings import read_settings
+        from .pipeline_sources import load_for
 
-        from .pipeline_sources import PipelineFile, load_pipeline
-
-        file = PipelineFile(
-            written(self.pipeline), self.function or "", self.include, self.sdk_version or "", self.sdk_packages,
-            self.pipeline_conn_id,
-        )  # fmt: skip
-        loaded = load_pipeline(
-            file, dag_file=self.dag.fileloc, root=self._bundle_root, local_root=read_settings().local_root,
-            show=lambda line: self.log.info("mlx: %s", line),
-        )  # fmt: skip
+        loaded = load_for(self, root=self._bundle_root)
         return {"spec": dict(loaded.spec), **({"platform": dict(loaded.platform)} if loaded.platform else {})}

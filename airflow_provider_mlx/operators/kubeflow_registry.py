@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_mlx.exceptions import InvalidStep, JobConflict, MlxError, Problem
 
-from .untemplated import as_written, written
+from .untemplated import as_written, span_text
 
 if TYPE_CHECKING:
     from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import CompiledPipeline
@@ -55,30 +55,22 @@ class _RegistryOperator(BaseOperator):
 
     def _load(self, context: Any) -> CompiledPipeline:
         """The pipeline that the task brings."""
-        from airflow_provider_mlx.settings import read_settings
         from airflow_provider_mlx.version_compat import bundle_root
 
-        from .pipeline_sources import PipelineFile, load_pipeline
+        from .pipeline_sources import load_for
 
-        file = PipelineFile(
-            written(self.pipeline), self.function or "", self.include, self.sdk_version or "", self.sdk_packages,
-            self.pipeline_conn_id,
-        )  # fmt: skip
-        return load_pipeline(
-            file, dag_file=self.dag.fileloc, root=bundle_root(context["ti"]), local_root=read_settings().local_root,
-            show=self._say,
-        )  # fmt: skip
+        return load_for(self, root=bundle_root(context["ti"]))
 
     def _say(self, line: str) -> None:
         self.log.info("mlx: %s", line)
 
     def _masked(self, *fields: str) -> list[Problem]:
         """Fields with a secret, which the server would keep and show."""
-        from .execution import is_masked
+        from .masked import masked_problems
 
-        what = "its value is a secret that Airflow masks, and the server would keep it and show it"
-        remedy = "keep it in a Secret of the cluster, which the pipeline's tasks read"
-        return [Problem(what, remedy, name) for name in fields if is_masked(getattr(self, name))]
+        where = "the server would keep it and show it"
+        instead = "keep it in a Secret of the cluster, which the pipeline's tasks read"
+        return masked_problems(self, fields, where=where, instead=instead)
 
 
 class KubeflowPipelinesUploadOperator(_RegistryOperator):
@@ -247,7 +239,7 @@ class KubeflowPipelinesRecurringRunOperator(_RegistryOperator):
         self.version = version
         self.parameters = dict(parameters or {})
         self.cron = cron
-        self.interval = f"{interval.total_seconds()}s" if isinstance(interval, timedelta) else interval
+        self.interval = span_text(interval)
         self.start = start.isoformat() if isinstance(start, datetime) else start
         self.end = end.isoformat() if isinstance(end, datetime) else end
         self.experiment = experiment

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 
 from .job import MlxJobOperator
+from .untemplated import span_text
 
 if TYPE_CHECKING:
     from airflow_provider_mlx.stacks import ResolvedStep, Stacks
@@ -88,7 +89,7 @@ class MlxKubernetesResourceOperator(MlxJobOperator):
         self.pods_label = pods_label
         self.suspend = suspend
         self.keep = keep
-        self.max_runtime = f"{max_runtime.total_seconds()}s" if isinstance(max_runtime, timedelta) else max_runtime
+        self.max_runtime = span_text(max_runtime)
         self._check()
 
     def prepare_template(self) -> None:
@@ -116,7 +117,7 @@ class MlxKubernetesResourceOperator(MlxJobOperator):
 
     def definition(self, context: Mapping[str, Any], root: str | None) -> StepDefinition:
         """The manifest, which is written down as it is: no secret may stand in it."""
-        from .execution import is_masked
+        from .masked import is_masked
 
         if is_masked(self.manifest):
             raise InvalidStep("the manifest holds a secret that would be kept", [Problem(

@@ -12,6 +12,9 @@ from airflow_provider_mlx.backends.kubeflow_pipelines.compiled import CompiledPi
 from airflow_provider_mlx.backends.kubeflow_pipelines.compiling import SDK_VERSION, PipelineCompiler, Sdk
 from airflow_provider_mlx.backends.kubeflow_pipelines.pipeline_source import PipelineSource
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
+from airflow_provider_mlx.settings import read_settings
+
+from .untemplated import written
 
 FOLDER = "kubeflow-pipelines"
 """In ``[mlx] local_root``: the SDK's environments, and what was compiled."""
@@ -34,6 +37,23 @@ class PipelineFile:
     sdk_version: str = ""
     sdk_packages: Sequence[str] = ()
     conn_id: str | None = None
+
+
+def load_for(operator: Any, *, root: str | None) -> CompiledPipeline:
+    """
+    The pipeline that an operator brings, from its fields.
+
+    :param root: the DAG bundle's folder.
+    :raises InvalidStep: there is none, or it cannot be compiled.
+    """
+    file = PipelineFile(
+        written(operator.pipeline), operator.function or "", operator.include, operator.sdk_version or "",
+        operator.sdk_packages, operator.pipeline_conn_id,
+    )  # fmt: skip
+    return load_pipeline(
+        file, dag_file=operator.dag.fileloc, root=root, local_root=read_settings().local_root,
+        show=lambda line: operator.log.info("mlx: %s", line),
+    )  # fmt: skip
 
 
 def load_pipeline(

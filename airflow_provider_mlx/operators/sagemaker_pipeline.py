@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 
 from .job import MlxJobOperator
+from .untemplated import span_text
 
 if TYPE_CHECKING:
     from airflow_provider_mlx.stacks import ResolvedStep, Stacks
@@ -80,7 +81,7 @@ class MlxSageMakerPipelineOperator(MlxJobOperator):
         self.conn_id = conn_id
         self.region = region
         self.console_url = console_url
-        self.max_runtime = f"{max_runtime.total_seconds()}s" if isinstance(max_runtime, timedelta) else max_runtime
+        self.max_runtime = span_text(max_runtime)
         if not pipeline:
             problem = Problem("there is none", "give the name or the ARN of a pipeline", "pipeline")
             raise InvalidStep(f"task `{self.task_id}` cannot be built", [problem])
@@ -112,17 +113,13 @@ class MlxSageMakerPipelineOperator(MlxJobOperator):
 
     def definition(self, context: Mapping[str, Any], root: str | None) -> StepDefinition:
         """The same, which is written down as it is and shown in Studio: no secret may stand in it."""
-        from .execution import is_masked
+        from .masked import masked_problems
 
-        problems = [
-            Problem(
-                "its value is a secret that Airflow masks; it is written to the artifact root, and SageMaker shows it",
-                "keep it in Secrets Manager, and give the pipeline the secret's name",
-                name,
-            )
-            for name in ("parameters", "display_name", "description")
-            if is_masked(getattr(self, name))
-        ]
+        problems = masked_problems(
+            self, ("parameters", "display_name", "description"),
+            where="it is written to the artifact root, and SageMaker shows it",
+            instead="keep it in Secrets Manager, and give the pipeline the secret's name",
+        )  # fmt: skip
         if problems:
             raise InvalidStep("the execution holds secrets that would be kept", problems)
         return self.outline()

@@ -1,8 +1,9 @@
-"""``Untemplated``: what a DAG file says literally, though its field is a template. Light: DAG files import it."""
+"""Values as templated fields hold them: a compiled pipeline, a duration. Light: DAG files import it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 
@@ -38,3 +39,8 @@ def as_written(pipeline: Any) -> Any:
 def written(pipeline: Any) -> Any:
     """The same for who reads the field, rendered or not."""
     return pipeline.given if isinstance(pipeline, Untemplated) else pipeline
+
+
+def span_text(span: timedelta | str | None) -> str | None:
+    """A duration as a templated field holds it, ``90.0s``."""
+    return f"{span.total_seconds()}s" if isinstance(span, timedelta) else span

@@ -229,9 +229,9 @@ def test_everything_that_is_wrong_is_said_before_anything_is_started(run, execut
 
 
 def test_no_secret_goes_with_a_run(run, execute, server, monkeypatch):
-    from airflow_provider_mlx.operators import execution
+    from airflow_provider_mlx.operators import masked
 
-    monkeypatch.setattr(execution, "is_masked", lambda value: "s3cret" in str(value))
+    monkeypatch.setattr(masked, "is_masked", lambda value: "s3cret" in str(value))
     with pytest.raises(InvalidStep, match="parameters: its value is a secret"):
         execute(run(pipeline=TEXT, parameters={"model_name": "s3cret"}))
     assert server.calls("POST") == []

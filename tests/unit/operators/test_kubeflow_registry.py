@@ -204,9 +204,9 @@ def test_what_is_wrong_is_refused_while_the_dag_is_parsed(recurring, fields, wor
 
 
 def test_everything_that_is_wrong_is_said_before_anything_is_made(recurring, execute, server, monkeypatch):
-    from airflow_provider_mlx.operators import execution
+    from airflow_provider_mlx.operators import masked
 
-    monkeypatch.setattr(execution, "is_masked", lambda value: "s3cret" in str(value))
+    monkeypatch.setattr(masked, "is_masked", lambda value: "s3cret" in str(value))
     task = recurring(
         parameters={"lrr": 1}, cron=None, interval="often", start="now", max_concurrency=11, description="s3cret"
     )
