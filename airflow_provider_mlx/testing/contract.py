@@ -17,26 +17,21 @@ from __future__ import annotations
 import concurrent.futures
 import copy
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import pytest
 
-from airflow_provider_mlx.artifacts.store import ObjectStore
-from airflow_provider_mlx.backends.base import Backend, FoundJob, JobHandle, State
+from airflow_provider_mlx.backends.base import Backend, JobHandle, State
 from airflow_provider_mlx.exceptions import InvalidStep, JobConflict
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.step.resources import Resources
 from airflow_provider_mlx.step.spec import request_digest
 
 from .capabilities import capability_row
+from .contract_fixtures import ContractFixtures
 from .observing import ObserverCases
 from .steps import FIRST_LINE, ORIGIN, ContractStep, describe_backend
 
@@ -88,7 +83,7 @@ _TALKS: Final = """
 _FAILS = "def inner(x):\n    return 1 / x\n\n\ndef run():\n    inner(0)\n"
 
 
-class BackendContract(ObserverCases):
+class BackendContract(ContractFixtures, ObserverCases):
     """
     Subclass it, name it ``Test…``, and give it a ``backend`` fixture.
 
@@ -101,87 +96,9 @@ class BackendContract(ObserverCases):
     """
 
     cannot: ClassVar[Mapping[str, str]] = {}
-    seconds: ClassVar[float] = 30.0
     leaves_time_to_stop: ClassVar[bool] = True
     longest_line: ClassVar[int] = 100_000
     shared: ClassVar[bool] = True
-    artifacts_conn_id: ClassVar[str | None] = None
-
-    # --- what a subclass may replace -----------------------------------------------------------------------------
-
-    @pytest.fixture
-    def root(self, tmp_path: Path) -> str:
-        """The artifact root; a folder whose name needs care, unless replaced."""
-        return (tmp_path / "artifact röot").as_uri()
-
-    @pytest.fixture
-    def store(self) -> ObjectStore:
-        """The artifact store, as this process opens it."""
-        return ObjectStore()
-
-    @pytest.fixture
-    def backend(self, store: ObjectStore) -> Backend:
-        """The backend under test."""
-        raise NotImplementedError("a contract test needs a `backend` fixture")
-
-    @pytest.fixture
-    def secret(self, monkeypatch: pytest.MonkeyPatch) -> tuple[Mapping[str, str], str]:
-        """The backend's reference to a secret, and the value that is there now."""
-        raise NotImplementedError("a contract test needs a `secret` fixture")
-
-    # --- steps and waiting ---------------------------------------------------------------------------------------
-
-    @cached_property
-    def requests(self) -> dict[str, Mapping[str, Any]]:
-        """What the jobs of this test were made from, by their names."""
-        return {}
-
-    @pytest.fixture
-    def started(self, backend: Backend, root: str) -> Iterator[Callable[[ContractStep], JobHandle]]:
-        """Submits a step and, at the end of the test, stops and forgets its job."""
-        handles: list[JobHandle] = []
-
-        def start(step: ContractStep) -> JobHandle:
-            request = step.prepare(backend, root)
-            handles.append(backend.submit(request))
-            self.requests[handles[-1].name] = request
-            return handles[-1]
-
-        yield start
-        for handle in handles:
-            backend.cancel(handle)
-            self.wait(backend, handle.name, lambda found: found is None or found.status.state.finished)
-            backend.forget(handle)
-
-    def wait(self, backend: Backend, name: str, until: Callable[[FoundJob | None], bool]) -> FoundJob | None:
-        """Look until it is so."""
-        end = time.monotonic() + self.seconds
-        while not until(found := backend.find(name)):
-            if time.monotonic() > end:
-                raise AssertionError(f"after {self.seconds:.0f} s the job {name} is still {found}")
-            time.sleep(0.02)
-        return found
-
-    def finish(self, backend: Backend, handle: JobHandle) -> FoundJob:
-        """Wait for the end, and bring the results."""
-        found = self.wait(backend, handle.name, lambda found: found is not None and found.status.state.finished)
-        assert found is not None
-        backend.collect(found.handle, self.requests.get(handle.name, {}))
-        return found
-
-    def read_log(self, backend: Backend, handle: JobHandle, cursor: str = "") -> list[str]:
-        """Every line from a cursor on, without the runtime's own."""
-        lines: list[str] = []
-        while True:
-            chunk = backend.read_log(handle, cursor)
-            lines += [line for line in chunk.lines if "::mlx::" not in line]
-            if chunk.cursor == cursor:
-                return lines
-            cursor = chunk.cursor
-
-    def wait_for_line(self, backend: Backend, handle: JobHandle, line: str) -> None:
-        """Look until the job has printed it."""
-        self.wait(backend, handle.name, lambda found: line in self.read_log(backend, handle))
 
     # --- planning ------------------------------------------------------------------------------------------------
 
@@ -395,18 +312,3 @@ class BackendContract(ObserverCases):
         artifact = result["outputs"]["return_value"]["artifact"]
         assert artifact["uri"].startswith(join(step.ledger(backend, root).uri, "outputs"))
         assert before[artifact["uri"]] == artifact["size"]
-
-    # --- tools ---------------------------------------------------------------------------------------------------
-
-    def in_another_process(self, verb: str, given: Mapping[str, Any], **env: str) -> Any:
-        """Run a verb of ``testing/steps.py`` in a fresh interpreter; what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "airflow_provider_mlx.testing.steps", verb, json.dumps(given)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
