@@ -25,6 +25,11 @@ from airflow_provider_mlx.backends.kubeflow_pipelines.workflow import raw_nodes_
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 
 TASK: Final = "airflow-outputs"
+DOES_NOTHING: Final = ("/kfp-launcher/launch", "--help")
+"""
+What every pod of a task has, whatever its image: the launcher itself, a static program of Go, which says how it is used
+and ends well. Source: ``KFPLauncherPath`` of ``component/constants.go``, ``launcher-v2/main.go``, package ``flag``.
+"""
 _ROOT: Final = ""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 RESERVED: Final = frozenset({"run_id", "pipeline", "tasks", "return_value"})
@@ -168,7 +173,7 @@ class _Collector:
             around = self._spec["root"] if group == _ROOT else components[group]
             around["dag"]["tasks"][TASK] = taken.task(f"comp-{name}")
             # components whose containers are the same to the letter are one to the server: `hashComponentContainer`
-            container = {"image": self._image, "command": ["true"], "args": [name]}
+            container = {"image": self._image, "command": list(DOES_NOTHING), "args": [name]}
             self._spec["deploymentSpec"]["executors"][f"exec-{name}"] = {"container": container}
 
     def _has_condition(self, path: list[str]) -> bool:

@@ -39,7 +39,7 @@ def test_a_last_task_is_given_what_is_wanted():
         "artifacts": {"model": {"taskOutputArtifact": {"producerTask": "train", "outputArtifactKey": "model"}}},
     }
     container = pipeline.spec["deploymentSpec"]["executors"][f"exec-{TASK}"]["container"]
-    assert container["command"] == ["true"]
+    assert container["command"] == ["/kfp-launcher/launch", "--help"]
     others = {one["container"]["image"] for one in pipeline.spec["deploymentSpec"]["executors"].values()}
     assert others == {container["image"]}, "an image that is there already"
 
