@@ -103,7 +103,9 @@ class Case:
         return self.lab.systems[self.subject.where]
 
     def attempt_folders(self) -> list[Path]:
-        """The ledger's folders of its run."""
+        """The ledger's folders of its run, as they are now."""
+        for system in self.lab.systems.values():
+            system.look()
         return attempts(self.ledger_root, self.dag_id, self.run_id)
 
     def task(self) -> dict[str, Any]:
