@@ -56,6 +56,16 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "description": "How often a job says that it lives, in its log.",
         "type": "integer", "default": "30", "example": None,
     },
+    "lineage_store": {
+        "description": "Where the API server keeps OpenLineage events that are sent to it, as SQLAlchemy's URL of "
+        "PostgreSQL, or of SQLite with one API server. Empty: it takes none. Airflow 3.2 or newer.",
+        "type": "string", "default": "", "example": "sqlite:////var/lib/airflow/mlx-lineage.db", "sensitive": True,
+    },
+    "lineage_token": {
+        "description": "The token with which this Airflow sends its events to that store: the `apiKey` of "
+        "`[openlineage] transport`.",
+        "type": "string", "default": "", "example": None, "sensitive": True,
+    },
 }  # fmt: skip
 """What Airflow shows under ``airflow config``; ``provider_info.py`` hands it over."""
 
@@ -73,6 +83,24 @@ class Settings:
     deferrable: bool
     inline_bytes: int
     heartbeat_seconds: float
+
+
+@dataclass(frozen=True)
+class LineageSettings:
+    """
+    Those of the store in the API server.
+
+    :param store: empty where there is none.
+    :param token: with which Airflow itself sends.
+    """
+
+    store: str
+    token: str
+
+
+def read_lineage_settings() -> LineageSettings:
+    """Read those of the store; only the API server needs them."""
+    return LineageSettings(_text("lineage_store"), _text("lineage_token"))
 
 
 def read_settings() -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_provider_mlx.lineage.server.mounting import URL_PREFIX, LineageApp
 from airflow_provider_mlx.links.step import FolderLink, JobLink
 
 from . import marks
@@ -15,3 +16,4 @@ class MlxPlugin(AirflowPlugin):
     name = "airflow_provider_mlx"
     operator_extra_links = [JobLink(), FolderLink()]  # noqa: RUF012  (Airflow's own signature)
     listeners = [marks]  # noqa: RUF012
+    fastapi_apps = [{"app": LineageApp(), "url_prefix": URL_PREFIX, "name": "MLX lineage"}]  # noqa: RUF012

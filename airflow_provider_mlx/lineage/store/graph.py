@@ -140,6 +140,18 @@ def search(connection: Connection, text: str, *, limit: int = 50) -> list[Node]:
     return [by_key[key] for key in wanted if key in by_key]
 
 
+def dags_of_datasets(connection: Connection, keys: Iterable[str]) -> dict[str, set[str]]:
+    """The DAGs whose jobs read or write some datasets."""
+    rows = _where(connection, edge, edge.c.dataset, sorted(keys))
+    dags = _Dags(connection)
+    by_job = {row["key"]: dags.of(row) for row in _where(connection, job, job.c.key, sorted({r["job"] for r in rows}))}
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if (dag := by_job.get(row["job"])) is not None:
+            found.setdefault(row["dataset"], set()).add(dag)
+    return found
+
+
 def runs_of(connection: Connection, key: str, *, limit: int = 20) -> list[Mapping[str, Any]]:
     """A job's runs, the latest first, with what each read and wrote."""
     asked = select(run).where(run.c.job == key).order_by(run.c.at.desc()).limit(limit)
@@ -197,7 +209,7 @@ def _made(connection: Connection, key: str, number: str) -> Origin | None:
         return None
     where = connection.execute(select(run.c.job).where(run.c.id == by)).scalar()
     read = select(run_io.c.dataset, run_io.c.version).where(run_io.c.run == by, run_io.c.side == IN)
-    return Origin(key, number, str(by), str(where), tuple(sorted(connection.execute(read))))
+    return Origin(key, number, str(by), str(where), tuple(sorted((name, told) for name, told in connection.execute(read))))
 
 
 def _latest_runs(connection: Connection, keys: Sequence[str]) -> list[str]:

@@ -1,0 +1,47 @@
+"""What Airflow mounts: an app that is made at its first request, so that other processes import nothing for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+URL_PREFIX: Final = "/mlx/lineage"
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class LineageApp:
+    """ASGI; see :mod:`.app`."""
+
+    def __init__(self) -> None:
+        self._made: Asgi | None = None
+        self._lock = threading.Lock()
+
+    def __str__(self) -> str:
+        return "MLX lineage"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if self._made is None:
+            with self._lock:
+                self._made = self._made or _make()
+        await self._made(scope, receive, send)
+
+
+def _make() -> Asgi:
+    from airflow_provider_mlx.settings import read_lineage_settings
+
+    settings = read_lineage_settings()
+    if not settings.store:
+        from starlette.responses import PlainTextResponse
+
+        return PlainTextResponse("there is no lineage store → set `[mlx] lineage_store`\n", 404)
+    from airflow_provider_mlx.lineage.store.opening import AIRFLOW, Store
+    from airflow_provider_mlx.lineage.store.writing import Source
+
+    from .access import readable_dags, user_dependency
+    from .app import make_app
+
+    tokens = {settings.token: Source(AIRFLOW, airflow=True)} if settings.token else {}
+    return make_app(Store.open(settings.store), tokens, user=user_dependency(), dags_of=readable_dags)

@@ -1,0 +1,136 @@
+"""The app: who may send, who may ask, and what they see."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import HTTPException, Request
+from fastapi.testclient import TestClient
+
+from airflow_provider_mlx.lineage.server.app import MAX_BODY, make_app
+from airflow_provider_mlx.lineage.server.mounting import LineageApp
+from airflow_provider_mlx.lineage.store.opening import AIRFLOW
+from airflow_provider_mlx.lineage.store.writing import Source
+from tests.unit.lineage.store.conftest import data, data_key, job_key, told
+from tests.unit.lineage.store.test_graph import CHURN
+
+TOKEN = {"Authorization": "Bearer t0ken"}
+PAYROLL = [
+    told("payroll", 200, "START", dag="payroll"),
+    told("payroll.pay", 210, "COMPLETE", 1, parent=("payroll", 200), dag="payroll",
+         inputs=[data("salaries", "x1"), data("scores", "s1")], outputs=[data("bonus", "b1")]),
+    told("churn.report", 220, "COMPLETE", 9, dag="churn", inputs=[data("bonus", "b1")], outputs=[data("page", "p1")]),
+]  # fmt: skip
+USERS = {"ann": {"churn"}, "bob": {"payroll"}, "eve": set(), "adm": {"churn", "payroll"}}
+
+
+def user_of(request: Request) -> str:
+    name = request.headers.get("X-User", "")
+    if name not in USERS:
+        raise HTTPException(401, "who?")
+    return name
+
+
+@pytest.fixture
+def client(store):
+    tokens = {"t0ken": Source(AIRFLOW, airflow=True), "other": Source("spark", namespaces=frozenset({"spark"}))}
+    return TestClient(make_app(store, tokens, user=user_of, dags_of=USERS.__getitem__))
+
+
+@pytest.fixture
+def filled(client):
+    answer = client.post("/api/v1/lineage/batch", json=[*CHURN, *PAYROLL], headers=TOKEN)
+    assert (answer.status_code, answer.json()["stored"]) == (201, len(CHURN) + len(PAYROLL))
+    return client
+
+
+def graph(client, user, node, **asked):
+    answer = client.get("/api/v1/graph", params={"node": node, "up": 20, "down": 20, **asked}, headers={"X-User": user})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+ROUTES = [
+    ("GET", f"/api/v1/graph?node={data_key('model')}"),
+    ("GET", "/api/v1/search?q=model"),
+    ("GET", f"/api/v1/nodes/{job_key('churn.score')}/runs"),
+    ("GET", f"/api/v1/nodes/{data_key('model')}/versions/m1/origin"),
+    ("POST", "/api/v1/lineage"),
+    ("POST", "/api/v1/lineage/batch"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_no_route_answers_who_is_nobody(filled, method, path):
+    assert filled.request(method, path, json={}).status_code == 401
+    assert filled.request(method, path, json={}, headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
+@pytest.mark.parametrize("path", [path for method, path in ROUTES if method == "GET"])
+def test_a_token_that_may_send_may_not_read(filled, path):
+    assert filled.get(path, headers=TOKEN).status_code == 401
+
+
+def test_there_are_no_other_routes(client):
+    paths = {(method, route.path) for route in client.app.routes for method in route.methods - {"HEAD"}}
+    assert len(paths) == len(ROUTES)
+    assert client.get("/docs").status_code == client.get("/openapi.json").status_code == 404
+
+
+def test_who_may_not_see_a_dag_sees_its_jobs_without_names_and_not_its_own_data(filled):
+    seen = graph(filled, "ann", data_key("model"))
+    names = {node["name"] for node in seen["nodes"]}
+    assert {"model", "scores", "bonus", "page", "churn.report"} <= names
+    assert "salaries" not in names and not [name for name in names if name.startswith("payroll")]
+    hidden = next(node for node in seen["nodes"] if node["key"] == job_key("payroll.pay"))
+    assert {key: value for key, value in hidden.items() if value} == {"key": hidden["key"], "kind": "job"}
+    assert [data_key("scores"), hidden["key"]] in seen["edges"], "what lies behind still hangs together"
+
+
+def test_each_sees_what_is_theirs(filled):
+    assert {node["name"] for node in graph(filled, "bob", data_key("bonus"), up=1, down=0)["nodes"]} == {
+        "bonus",
+        "payroll.pay",
+    }
+    everything = {node["name"] for node in graph(filled, "adm", data_key("salaries"))["nodes"]}
+    assert {"salaries", "page"} <= everything
+
+
+@pytest.mark.parametrize("node", [data_key("salaries"), job_key("payroll.pay"), "nothing"])
+def test_what_must_not_be_seen_is_not_there(filled, node):
+    for path in (f"graph?node={node}", f"nodes/{node}/runs", f"nodes/{node}/versions/x1/origin"):
+        answer = filled.get(f"/api/v1/{path}", headers={"X-User": "ann"})
+        assert (answer.status_code, answer.json()) == (404, {"detail": "there is no such node"})
+
+
+def test_a_search_finds_only_what_is_seen(filled):
+    def found(user, text):
+        return [node["name"] for node in filled.get(f"/api/v1/search?q={text}", headers={"X-User": user}).json()]
+
+    assert found("ann", "salar") == found("ann", "payroll") == found("eve", "o") == []
+    assert found("bob", "salar") == ["salaries"]
+
+
+def test_a_runs_data_and_an_origin_lack_what_is_not_seen(filled):
+    origin = filled.get(f"/api/v1/nodes/{data_key('page')}/versions/p1/origin", headers={"X-User": "ann"}).json()
+    bonus = next(one for one in origin if one["dataset"] == data_key("bonus"))
+    assert [name for name, _ in bonus["read"]] == [data_key("scores")], "and not the salaries"
+    runs = filled.get(f"/api/v1/nodes/{job_key('churn.report')}/runs", headers={"X-User": "ann"}).json()
+    assert {one["dataset"] for one in runs[0]["data"]} == {data_key("bonus"), data_key("page")}
+
+
+def test_a_token_is_bound_to_its_namespaces(client):
+    answer = client.post("/api/v1/lineage", json=told("dag.task", 1), headers={"Authorization": "Bearer other"})
+    assert (answer.status_code, "namespace" in answer.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"no", 400), (b"[" * 100_000, 400), (b"x" * (MAX_BODY + 1), 413), (b"{}", 422), (b"[]", 201)]
+)
+def test_what_is_no_event_is_refused(client, body, code):
+    assert client.post("/api/v1/lineage", content=body, headers=TOKEN).status_code == code
+
+
+def test_without_a_store_the_app_says_what_to_set(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__MLX__LINEAGE_STORE", "")
+    answer = TestClient(LineageApp()).get("/api/v1/graph")
+    assert (answer.status_code, answer.text) == (404, "there is no lineage store → set `[mlx] lineage_store`\n")
