@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from typing import Any, Final
 
 URL_PREFIX: Final = "/mlx/lineage"
@@ -34,9 +35,9 @@ def _make() -> Asgi:
 
     settings = read_lineage_settings()
     if not settings.store:
-        from starlette.responses import PlainTextResponse
-
-        return PlainTextResponse("there is no lineage store → set `[mlx] lineage_store`\n", 404)
+        return _says(404, "there is no lineage store → set `[mlx] lineage_store`")
+    if int(version("sqlalchemy").partition(".")[0]) < 2:
+        return _says(501, "the lineage store needs SQLAlchemy 2 → use Airflow 3.2 or newer")
     from airflow_provider_mlx.lineage.store.opening import AIRFLOW, Store
     from airflow_provider_mlx.lineage.store.writing import Source
 
@@ -45,3 +46,9 @@ def _make() -> Asgi:
 
     tokens = {settings.token: Source(AIRFLOW, airflow=True)} if settings.token else {}
     return make_app(Store.open(settings.store), tokens, user=user_dependency(), dags_of=readable_dags)
+
+
+def _says(code: int, text: str) -> Asgi:
+    from starlette.responses import PlainTextResponse
+
+    return PlainTextResponse(f"{text}\n", code)

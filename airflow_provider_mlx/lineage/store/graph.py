@@ -209,7 +209,9 @@ def _made(connection: Connection, key: str, number: str) -> Origin | None:
         return None
     where = connection.execute(select(run.c.job).where(run.c.id == by)).scalar()
     read = select(run_io.c.dataset, run_io.c.version).where(run_io.c.run == by, run_io.c.side == IN)
-    return Origin(key, number, str(by), str(where), tuple(sorted((name, told) for name, told in connection.execute(read))))
+    return Origin(
+        key, number, str(by), str(where), tuple(sorted((name, told) for name, told in connection.execute(read)))
+    )
 
 
 def _latest_runs(connection: Connection, keys: Sequence[str]) -> list[str]:

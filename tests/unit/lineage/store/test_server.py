@@ -6,6 +6,7 @@ import pytest
 from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 
+from airflow_provider_mlx.lineage.server import mounting
 from airflow_provider_mlx.lineage.server.app import MAX_BODY, make_app
 from airflow_provider_mlx.lineage.server.mounting import LineageApp
 from airflow_provider_mlx.lineage.store.opening import AIRFLOW
@@ -128,6 +129,13 @@ def test_a_token_is_bound_to_its_namespaces(client):
 )
 def test_what_is_no_event_is_refused(client, body, code):
     assert client.post("/api/v1/lineage", content=body, headers=TOKEN).status_code == code
+
+
+def test_on_an_older_airflow_the_app_says_what_it_needs(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__MLX__LINEAGE_STORE", "sqlite://")
+    monkeypatch.setattr(mounting, "version", lambda name: "1.4.54")
+    answer = TestClient(LineageApp()).get("/api/v1/graph")
+    assert (answer.status_code, "Airflow 3.2" in answer.text) == (501, True)
 
 
 def test_without_a_store_the_app_says_what_to_set(monkeypatch):
