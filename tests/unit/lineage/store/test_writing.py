@@ -138,11 +138,11 @@ def test_one_bad_event_keeps_no_other_from_the_store(store):
     assert (report.stored, [number for number, _ in report.refused]) == (2, [1])
 
 
-def test_tables_of_another_generation_are_filled_again_from_the_events(store, tmp_path, monkeypatch):
+def test_tables_of_another_generation_are_filled_again_from_the_events(store, url, monkeypatch):
     store.ingest([told("dag.task", 1, dag="dag", outputs=[data("model", "m1")])], OURS)
     store.close()
     monkeypatch.setattr("airflow_provider_mlx.lineage.store.opening.GENERATION", 2)
-    again = Store.open(f"sqlite:///{tmp_path}/lineage.db")
+    again = Store.open(url)
     with again.reading() as connection:
         (node,) = nodes_of(connection, [job_key("dag.task")])
     assert node.dag == "dag"
