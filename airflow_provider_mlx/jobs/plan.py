@@ -16,7 +16,7 @@ from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import Backend, Brought, TargetSettings, no_connections
 from airflow_provider_mlx.backends.registry import backend_class
 from airflow_provider_mlx.exceptions import ArtifactError, InvalidStep, Problem
-from airflow_provider_mlx.runtime.protocol import NO_LAUNCHER, PROTOCOL, StepContext
+from airflow_provider_mlx.runtime.protocol import NO_LAUNCHER, PROTOCOL, Payload, StepContext
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.runtime.values import ArtifactReference, datasets_in
 from airflow_provider_mlx.runtime.wire import decode, references
@@ -121,6 +121,8 @@ class Planner:
     read_connection: Callable[[str], Any] = no_connections
     recorded_bundle: ObjectReference | None = None
     """The code of an attempt before, which is in the artifact root already."""
+    openlineage: Callable[[int, Payload | None], str] = lambda attempt, payload: ""
+    """What an attempt's code finds as ``OPENLINEAGE_CONTEXT``; empty where lineage is off."""
     checkpoints_since: int = 1
     """The attempt from which on checkpoints may be used: a clear starts without any."""
 
@@ -276,6 +278,8 @@ class Planner:
         }
         if self.definition.payload is not None:
             context["payload"] = self.definition.payload
+        if lineage := self.openlineage(spec.attempt, self.definition.payload):
+            context["openlineage"] = lineage
         typed: StepContext = context  # type: ignore[assignment]
         return (json.dumps(typed, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 

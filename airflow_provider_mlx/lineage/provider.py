@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
-from .names import RunName, job_name, run_id
+from .names import RunName, job_name, run_id, step_name
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
@@ -124,6 +124,21 @@ def child_run(
         parent=RunName(namespace, macros.lineage_job_name(of_try), macros.lineage_run_id(of_try)),
         root=root,
     )  # fmt: skip
+
+
+def job_context(
+    operator: Any, context: Mapping[str, Any], identity: TaskInstanceIdentity, payload: Mapping[str, Any] | None, *,
+    attempt: int,
+) -> str:  # fmt: skip
+    """:func:`parent_context` of an attempt that this try submits; empty where nothing is to be told."""
+    ti = context["ti"]
+    if payload is None or not is_active(operator, ti.dag_id, ti.task_id):
+        return ""
+    try:
+        child = child_run(context, identity, step_name(payload), attempt=attempt, try_number=ti.try_number)
+    except Exception:  # a context without what the ids need: `step_lineage` says so
+        return ""
+    return parent_context(child)
 
 
 def parent_context(child: ChildRun) -> str:

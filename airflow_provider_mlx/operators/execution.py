@@ -20,7 +20,7 @@ from airflow_provider_mlx.jobs.inputs import check_inputs
 from airflow_provider_mlx.jobs.ledger import AttemptRecord, Ledger
 from airflow_provider_mlx.jobs.life import StepLife, Waiting
 from airflow_provider_mlx.jobs.plan import Planner
-from airflow_provider_mlx.lineage.provider import SPOOL_FOLDER, step_lineage
+from airflow_provider_mlx.lineage.provider import SPOOL_FOLDER, job_context, step_lineage
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.settings import read_settings
@@ -173,6 +173,9 @@ class _Step:
             definition=operator.outline(), identity=self._identity, resolved=self.resolved, store=store,
             try_number=self._facts.try_number,
             options=options_for(self._context, self.settings, self.stacks), read_connection=BaseHook.get_connection,
+            openlineage=lambda attempt, payload: job_context(
+                operator, self._context, self._identity, payload, attempt=attempt
+            ),
         )  # fmt: skip
 
     def _inputs(self, definition: StepDefinition, store: ObjectStore) -> tuple[ArtifactReference, ...]:

@@ -56,6 +56,8 @@ def main() -> None:
             print(f"mlx: {refusal.what}", flush=True)
             leave_word(f"{refusal.reason}: {refusal.what}")
             sys.exit(refusal.exit_status)
+        if context.get("openlineage"):  # here, since a backend's own variables are short
+            os.environ.setdefault("OPENLINEAGE_CONTEXT", context["openlineage"])
         supervisor = Supervisor(context, Path(bundle).absolute(), bundle_sha256, work, guard)
         supervisor.timings["started_at"] = started_at
         supervisor.count_installing(installing)

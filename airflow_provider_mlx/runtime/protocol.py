@@ -163,6 +163,7 @@ class StepContext(TypedDict, total=False):
     ``checkpoints_since``: the attempt from which on checkpoints may be used, 1 or the first one after a clear.
     ``nodes``: machines, 1 if it is not there; ``launcher``: what starts the step on each, ``none`` or ``torchrun``.
     ``secret_variables``: names of environment variables whose values must not appear in the job's last words.
+    ``openlineage``: what the step's code finds as ``OPENLINEAGE_CONTEXT``.
     """
 
     protocol: int
@@ -178,6 +179,7 @@ class StepContext(TypedDict, total=False):
     nodes: int
     launcher: str
     secret_variables: list[str]
+    openlineage: str
     heartbeat_seconds: float
     grace_seconds: float
 
