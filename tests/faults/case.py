@@ -275,10 +275,10 @@ class Case:
         orphans = self.wait_orphans()
         with contextlib.suppress(TimeoutError):  # an old try that still ends may collect something
             until(lambda: not any(worker.alive() for worker in self._workers), ORPHAN_SECONDS, "no worker is left")
-        jobs, task = self.jobs(), self.task()
-        started, at_once, stops = self._jobs_of_backend(jobs)
         for system in self.lab.systems.values():
             system.look()
+        jobs, task = self.jobs(), self.task()
+        started, at_once, stops = self._jobs_of_backend(jobs)
         ledger = read_ledger(self.ledger_root, self.dag_id, self.run_id)
         value = self.lab.airflow.value(self.dag_id, self.run_id)
         value = value if isinstance(value, dict) else {}

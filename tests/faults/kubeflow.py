@@ -5,6 +5,8 @@ A real API server of Kubeflow Pipelines as the system behind the steps, whose st
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -13,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from airflow_provider_mlx.backends.kubeflow_pipelines.names import MARK
 from airflow_provider_mlx.backends.kubeflow_pipelines.names import run_id as id_of_run
+from airflow_provider_mlx.step.identity import path_segment
 from tests.kubeflow_pipelines.pods import Pods
 from tests.kubeflow_pipelines.relay import relay_to
 from tests.kubeflow_pipelines.run_bodies import run_body
@@ -27,6 +29,7 @@ LOOK_SECONDS: Final = 0.2
 CONN_ID: Final = "faults_kubeflow"
 TARGET: Final = "kubeflow"
 UNAVAILABLE_SECONDS: Final = 60.0
+_CONTEXT: Final = re.compile(r"/runs/[^/]+/[^/]+/(?P<run>[^/]+)/[^/]+/-1/attempt-\d+/context\.json")
 IMAGE: Final = "registry.example.com/python:3"
 
 
@@ -36,16 +39,16 @@ class SeenWorkflow:
     One Workflow as the cluster had it: it may be gone by now.
 
     :param run: the id of its run on the server.
-    :param said: of Airflow's run, by the run's description, which is cut where it is long; empty for a run of nobody.
+    :param of: Airflow's run, by the place of its context; empty for a run of nobody. The run's description is cut.
     """
 
     run: str
-    said: str = ""
+    of: str = ""
     stopped: bool = False
 
     def is_of(self, run_id: str) -> bool:
         """Whether it is of a run of Airflow's."""
-        return bool(self.said) and f"{run_id}`".startswith(self.said)
+        return self.of == path_segment(run_id)
 
 
 class KubeflowJobs:
@@ -119,10 +122,8 @@ class KubeflowJobs:
         for one in self.server.api.get(WORKFLOWS.format(NAMESPACE))["items"]:
             uid, run = one["metadata"]["uid"], one["metadata"]["labels"][RUN_LABEL]
             with self._lock:
-                seen = self._seen.setdefault(uid, SeenWorkflow(run))
+                seen = self._seen.setdefault(uid, SeenWorkflow(run, _airflows_run(one)))
                 seen.stopped = seen.stopped or one["spec"].get("activeDeadlineSeconds") == 0
-            if not seen.said:
-                seen.said = self._said(run)
 
     def close(self) -> None:
         """End everything."""
@@ -133,18 +134,17 @@ class KubeflowJobs:
         self._held.close()
         self.stack.down()
 
-    def _said(self, run: str) -> str:
-        """Airflow's run with the quote behind it, or as much of it as there was room for."""
-        told = self.server.request("GET", f"/apis/v2beta1/runs/{run}").json().get("description") or ""
-        name, quote, _ = told.partition(MARK)[0].partition(" in run `")[2].partition("`")
-        return f"{name}{quote}"
-
     def _run(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
             try:
                 self.look()
             except Exception:  # the server is restarted just now
                 time.sleep(LOOK_SECONDS)
+
+
+def _airflows_run(workflow: Mapping[str, Any]) -> str:
+    found = _CONTEXT.search(json.dumps(workflow["spec"]))
+    return found["run"] if found else ""
 
 
 # --- what befalls it -----------------------------------------------------------------------------------------------------
