@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ class Node:
     :param template: whose name is in the pod's.
     :param phase: ``Pending``, ``Running``, ``Succeeded``, ``Failed``, ``Error``, ``Skipped`` or ``Omitted``.
     :param children: paths of the nodes that follow it.
+    :param outputs: its output parameters.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Node:
     template: str = ""
     message: str = ""
     children: tuple[str, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, workflow: str, at: str) -> dict[str, Any]:
         """As it is in a Workflow's status."""
@@ -52,10 +54,12 @@ class Node:
             "finishedAt": at if self.phase in OVER else None,
         }  # fmt: skip
         children = [node_id(workflow, path) for path in self.children]
+        outputs = [{"name": key, "value": value} for key, value in self.outputs.items()]
         return {
             **found,
             **({"children": children} if children else {}),
             **({"message": self.message} if self.message else {}),
+            **({"outputs": {"parameters": outputs}} if outputs else {}),
         }
 
 
