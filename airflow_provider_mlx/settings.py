@@ -66,6 +66,11 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "`[openlineage] transport`.",
         "type": "string", "default": "", "example": None, "sensitive": True,
     },
+    "lineage_senders": {
+        "description": "Connections of others that send events to that store, by their ids, separated by commas: the "
+        "password is the token, and `namespaces` in the extra is a list of those whose jobs it may tell of.",
+        "type": "string", "default": "", "example": "lineage_spark,lineage_dbt",
+    },
 }  # fmt: skip
 """What Airflow shows under ``airflow config``; ``provider_info.py`` hands it over."""
 
@@ -92,15 +97,18 @@ class LineageSettings:
 
     :param store: empty where there is none.
     :param token: with which Airflow itself sends.
+    :param senders: connections of others that send.
     """
 
     store: str
     token: str
+    senders: tuple[str, ...] = ()
 
 
 def read_lineage_settings() -> LineageSettings:
     """Read those of the store; only the API server needs them."""
-    return LineageSettings(_text("lineage_store"), _text("lineage_token"))
+    senders = tuple(part.strip() for part in _text("lineage_senders").split(",") if part.strip())
+    return LineageSettings(_text("lineage_store"), _text("lineage_token"), senders)
 
 
 def read_settings() -> Settings:

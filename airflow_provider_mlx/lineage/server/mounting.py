@@ -41,10 +41,10 @@ def _make() -> Asgi:
     from airflow_provider_mlx.lineage.store.opening import AIRFLOW, Store
     from airflow_provider_mlx.lineage.store.writing import Source
 
-    from .access import readable_dags, user_dependency
+    from .access import readable_dags, senders, user_dependency
     from .app import make_app
 
-    tokens = {settings.token: Source(AIRFLOW, airflow=True)} if settings.token else {}
+    tokens = senders(settings.senders) | ({settings.token: Source(AIRFLOW, airflow=True)} if settings.token else {})
     return make_app(Store.open(settings.store), tokens, user=user_dependency(), dags_of=readable_dags)
 
 
