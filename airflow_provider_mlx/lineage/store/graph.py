@@ -141,15 +141,20 @@ def search(connection: Connection, text: str, *, limit: int = 50) -> list[Node]:
 
 
 def dags_of_datasets(connection: Connection, keys: Iterable[str]) -> dict[str, set[str]]:
-    """The DAGs whose jobs read or write some datasets."""
+    """
+    The DAGs whose jobs read or write some datasets.
+
+    Others than Airflow may say whose child their job is, but not show by that what Airflow's jobs of another DAG use.
+    """
     rows = _where(connection, edge, edge.c.dataset, sorted(keys))
+    jobs = {row["key"]: row for row in _where(connection, job, job.c.key, sorted({row["job"] for row in rows}))}
     dags = _Dags(connection)
-    by_job = {row["key"]: dags.of(row) for row in _where(connection, job, job.c.key, sorted({r["job"] for r in rows}))}
-    found: dict[str, set[str]] = {}
+    found: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}
     for row in rows:
-        if (dag := by_job.get(row["job"])) is not None:
-            found.setdefault(row["dataset"], set()).add(dag)
-    return found
+        by = jobs.get(row["job"])
+        if by is not None and (dag := dags.of(by)) is not None:
+            found[bool(by["trusted"])].setdefault(row["dataset"], set()).add(dag)
+    return {**found[False], **found[True]}
 
 
 def runs_of(connection: Connection, key: str, *, limit: int = 20) -> list[Mapping[str, Any]]:

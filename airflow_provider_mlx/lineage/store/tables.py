@@ -4,7 +4,7 @@ The store's tables; every row can be made anew from the events, so nothing here 
 ::
 
     event      each event once, by the digest of its text
-    job        by namespace and name; its parent by the facet, its DAG by Airflow's own
+    job        by namespace and name; its parent by the facet, its DAG by Airflow's own; whether Airflow told of it
     run        what became of it
     dataset    by namespace and name
     alias      another name of a dataset: the object of one run, under the name that stays
@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from sqlalchemy import Column, Index, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, MetaData, String, Table, Text
 
 GENERATION: Final = 1
 """Of the tables: a store of another one is dropped and filled again from its events."""
@@ -46,6 +46,7 @@ job = Table(
     Column("name", Text, nullable=False),
     Column("parent", _KEY),
     Column("dag", Text),
+    Column("trusted", Boolean, nullable=False),
     Column("integration", String(40)),
     Column("latest_run", String(64)),
     Column("at", _TIME, nullable=False),

@@ -107,7 +107,10 @@ class _Writer:
         told = self._told
         if told.parent is not None:  # it is there before it has said anything itself
             namespace, name = told.parent
-            stub = {"key": key_of(*told.parent), "namespace": namespace, "name": name, "at": "", "facets": "{}"}
+            stub = {
+                "key": key_of(*told.parent), "namespace": namespace, "name": name, "trusted": False, "at": "",
+                "facets": "{}",
+            }  # fmt: skip
             self._add(job, stub)
         key = key_of(*told.job)
         before = self._row(job, job.c.key == key)
@@ -116,6 +119,7 @@ class _Writer:
             "key": key, "namespace": told.job[0], "name": told.job[1],
             "parent": key_of(*told.parent) if told.parent else before and before["parent"],
             "dag": (told.dag if self._source.airflow else None) or (before and before["dag"]),
+            "trusted": self._source.airflow or bool(before and before["trusted"]),
             "integration": told.integration or (before and before["integration"]),
             "latest_run": told.run if before is None or new else before["latest_run"],
             "at": told.at if before is None or new else before["at"],

@@ -119,6 +119,17 @@ def test_a_runs_data_and_an_origin_lack_what_is_not_seen(filled):
     assert {one["dataset"] for one in runs[0]["data"]} == {data_key("bonus"), data_key("page")}
 
 
+def test_a_token_shows_nobody_what_another_dags_jobs_use(filled):
+    child = told("churn.spark", 300, parent=("churn", 100), inputs=[data("salaries", "x1"), data("own", "o1")])
+    child["job"]["namespace"] = "spark"
+    assert filled.post("/api/v1/lineage", json=child, headers={"Authorization": "Bearer other"}).status_code == 201
+
+    def found(text):
+        return [node["name"] for node in filled.get(f"/api/v1/search?q={text}", headers={"X-User": "ann"}).json()]
+
+    assert (found("salar"), found("own"), found("spark")) == ([], ["own"], ["churn.spark"])
+
+
 def test_a_token_is_bound_to_its_namespaces(client):
     answer = client.post("/api/v1/lineage", json=told("dag.task", 1), headers={"Authorization": "Bearer other"})
     assert (answer.status_code, "namespace" in answer.json()["detail"]) == (422, True)
