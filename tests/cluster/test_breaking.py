@@ -38,6 +38,7 @@ def test_a_lost_node_is_not_ready_its_pod_is_marked_and_it_can_come_back(
     volume = {"name": "shared", "hostPath": {"path": str(tmp_path)}}
     pod = create_pod(cluster, namespace, "beats", ["sh", "-c", beat], container=mount, volumes=[volume], nodeName=lost)
     wait_until("the pod works", beats.exists)
+    wait_until("its node has said so", lambda: pod.read()["status"]["phase"] == "Running")
 
     cluster.stop_node(lost)
     try:
