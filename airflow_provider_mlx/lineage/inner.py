@@ -40,8 +40,8 @@ def inner_events(
 
 def _events(
     child: ChildRun, job: JobFacts, task: InnerTask, at: datetime, mask: Mask
-) -> Iterator[tuple[datetime, bool, RunEvent]]:
-    """With their times, and whether it is the end."""
+) -> Iterator[tuple[datetime, int, RunEvent]]:
+    """With their times; of one moment what ends comes first, and then what begins."""
     run = RunName(
         child.run.namespace, inner_job_name(child.run.job, task.name),
         inner_run_id(child.run.namespace, job.backend, job.id or job.name, task.name, task.started),
@@ -56,5 +56,5 @@ def _events(
     )  # fmt: skip
     found = traffic(list(task.read), reported={"written": list(task.written)})
     ended = max(task.ended or at, task.started)
-    yield task.started, False, start_event(inner, facts, step, Traffic(found.inputs), task.started, mask=mask)
-    yield ended, True, end_event(inner, facts, step, found, outcome, ended, mask=mask)
+    yield task.started, 1, start_event(inner, facts, step, Traffic(found.inputs), task.started, mask=mask)
+    yield ended, 2 if ended == task.started else 0, end_event(inner, facts, step, found, outcome, ended, mask=mask)

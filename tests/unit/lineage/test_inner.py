@@ -89,6 +89,17 @@ def test_each_task_is_a_run_below_the_child_run():
     assert CANARY not in str(events)
 
 
+def test_of_one_moment_what_ends_is_told_before_what_begins():
+    tasks = [
+        InnerTask("a", State.SUCCEEDED, at(1), at(2)),
+        InnerTask("b", State.SUCCEEDED, at(2), at(2)),
+        InnerTask("c", State.SUCCEEDED, at(2), at(3)),
+    ]
+    events = inner_events(CHILD, JOB, tasks, at(9))
+    said = [f"{event.eventType.value} {event.job.name[-1]}" for event in events]
+    assert said == ["START a", "COMPLETE a", "START b", "START c", "COMPLETE b", "COMPLETE c"]
+
+
 def test_a_cached_task_says_so():
     facet = document(inner_events(CHILD, JOB, [PREPARE], at(40))[1])["run"]["facets"]["mlx_cache"]
     facet_validator("MlxCacheRunFacet").validate({"mlx_cache": facet})
