@@ -27,7 +27,7 @@ TASKS_FILE: Final = "tasks.json"
 OUTCOMES: Final = {State.SUCCEEDED: RESULT_FILE, State.FAILED: ERROR_FILE, State.STOPPED: TASKS_FILE}
 """The file that is written last, by how the job has ended: with it, all is there."""
 MAX_TASKS: Final = 200
-"""So many are kept: a loop may have thousands of iterations."""
+"""So many are kept, here and in a result: a loop may have thousands of iterations, and XCom is for small things."""
 _REASON_BYTES: Final = 2000
 _TEXT_LENGTH: Final = 1000
 _PARAMETERS: Final = 100

@@ -122,7 +122,7 @@ class _Writer:
             "trusted": self._source.airflow or bool(before and before["trusted"]),
             "integration": told.integration or (before and before["integration"]),
             "latest_run": told.run if before is None or new else before["latest_run"],
-            "at": told.at if before is None or new else before["at"],
+            "at": max(told.at, before["at"] if before else ""),
             "facets": _merged(before, told.job_facets, new=new),
         }, job.c.key)  # fmt: skip
 
@@ -136,7 +136,7 @@ class _Writer:
             "state": self._state(before, new=new),
             "started": min(filter(None, (told.at, before and before["started"]))),
             "ended": told.at if told.is_end and new else before and before["ended"],
-            "at": told.at if before is None or new else before["at"],
+            "at": max(told.at, before["at"] if before else ""),
             "facets": _merged(before, told.run_facets, new=new),
         }, run.c.id)  # fmt: skip
 
@@ -177,7 +177,7 @@ class _Writer:
             self._put(dataset, {
                 "key": key, "namespace": one.name[0], "name": one.name[1],
                 "kind": one.kind or (before and before["kind"]),
-                "at": told.at if before is None or new else before["at"],
+                "at": max(told.at, before["at"] if before else ""),
                 "facets": _merged(before, one.facets, new=new),
             }, dataset.c.key)  # fmt: skip
         else:

@@ -18,6 +18,7 @@ METRICS: Final = frozenset({"system.Metrics"})
 """Artifacts that are no object: their values are their metadata."""
 _LOGS: Final = "executor-logs"
 """The key of an output that the server gives every task, for what it prints."""
+_AROUND: Final = re.compile(r"[/\[]")
 _MINIO: Final = re.compile(r"^minio://")
 _STATES: Final = {"SUCCEEDED": State.SUCCEEDED, "FAILED": State.FAILED}
 """Any other state of a task that has begun, when all is over: it was stopped."""
@@ -33,10 +34,10 @@ def inner_tasks(reading: Reading, wanted: Mapping[str, str], *, stopped: bool = 
     :param stopped: somebody has ended the run.
     """
     given = given_to_tasks(reading.workflow) if reading.workflow else {}
-    names = [task.name for task in reading.tasks]
+    # a group is what stands before a task's own name, or before the number of a round
+    groups = {task.name[: mark.start()] for task in reading.tasks for mark in _AROUND.finditer(task.name)}
     for task in reading.tasks:
-        group = any(name.startswith((f"{task.name}/", f"{task.name}[")) for name in names)
-        if task.started is None or task.state == "SKIPPED" or group or is_collector(task.name):
+        if task.started is None or task.state == "SKIPPED" or task.name in groups or is_collector(task.name):
             continue
         inputs, outputs = _values(task, given, wanted)
         ended_by_us = stopped and task.message.startswith(_ENDED_BY_A_STOP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from airflow_provider_mlx.backends.inner import MAX_TASKS
 from airflow_provider_mlx.backends.kubeflow_pipelines.faults import fault_in, own_lines
 from airflow_provider_mlx.backends.kubeflow_pipelines.reading import Reading
 from airflow_provider_mlx.backends.kubeflow_pipelines.tasks import Artifact, Task
@@ -17,8 +18,6 @@ from airflow_provider_mlx.runtime.wire import encode
 from .inner import METRICS, dataset_uri, inner_tasks, numbers_of
 from .outputs import Given, collected, given_to_tasks, is_collector
 
-MAX_TASKS: Final = 200
-"""So many tasks stand in the result: a loop may have thousands of iterations, and XCom is for small things."""
 TAIL_LINES: Final = 20
 
 
