@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "guides" / "sagemaker-pipelines.md").read_text(encoding=
     "words",
     [
         f"the last {reading.TAIL_LINES} lines of a training or processing job",
-        f"The first {outcome.MAX_STEPS} steps are there",
+        f"The first {outcome.MAX_TASKS} steps are there",
         f"the newest {backend.PAGES_BEFORE_START * 100} before it starts one",
         f"at most about {observer.CALLS} calls a look",
     ],

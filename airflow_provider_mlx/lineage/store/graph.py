@@ -7,12 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 
-from .tables import IN, OUT, dataset, edge, job, run, run_io, version
+from .tables import IN, OUT, dataset, edge, job, parts_of, rows_with, run, run_io, version
 
-_AT_ONCE: Final = 500
-"""Keys of one question."""
 _HIGHEST: Final = 8
 """Levels of jobs above one: DAG, task, step and the tasks of a pipeline are four."""
 MAX_NODES: Final = 2_000
@@ -94,15 +92,15 @@ def neighbourhood(connection: Connection, start: str, *, up: int, down: int, lim
 def nodes_of(connection: Connection, keys: Iterable[str]) -> Iterator[Node]:
     """The jobs and datasets with these keys, as far as there are some."""
     wanted = sorted(keys)
-    states = {row["id"]: row["state"] for row in _where(connection, run, run.c.id, _latest_runs(connection, wanted))}
+    states = {row["id"]: row["state"] for row in rows_with(connection, run, run.c.id, _latest_runs(connection, wanted))}
     dags = _Dags(connection)
-    for row in _where(connection, job, job.c.key, wanted):
+    for row in rows_with(connection, job, job.c.key, wanted):
         yield Node(
             row["key"], "job", row["namespace"], row["name"], dag=dags.of(row), parent=row["parent"],
             state=states.get(row["latest_run"]), latest_run=row["latest_run"], integration=row["integration"],
             facets=json.loads(row["facets"]),
         )  # fmt: skip
-    for row in _where(connection, dataset, dataset.c.key, wanted):
+    for row in rows_with(connection, dataset, dataset.c.key, wanted):
         kind = "model" if row["kind"] == "MODEL" else "dataset"
         yield Node(row["key"], kind, row["namespace"], row["name"], facets=json.loads(row["facets"]))
 
@@ -146,8 +144,8 @@ def dags_of_datasets(connection: Connection, keys: Iterable[str]) -> dict[str, s
 
     Others than Airflow may say whose child their job is, but not show by that what Airflow's jobs of another DAG use.
     """
-    rows = _where(connection, edge, edge.c.dataset, sorted(keys))
-    jobs = {row["key"]: row for row in _where(connection, job, job.c.key, sorted({row["job"] for row in rows}))}
+    rows = rows_with(connection, edge, edge.c.dataset, sorted(keys))
+    jobs = {row["key"]: row for row in rows_with(connection, job, job.c.key, sorted({row["job"] for row in rows}))}
     dags = _Dags(connection)
     found: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}
     for row in rows:
@@ -161,7 +159,7 @@ def runs_of(connection: Connection, key: str, *, limit: int = 20) -> list[Mappin
     """A job's runs, the latest first, with what each read and wrote."""
     asked = select(run).where(run.c.job == key).order_by(run.c.at.desc()).limit(limit)
     rows = [dict(row) for row in connection.execute(asked).mappings()]
-    data = _where(connection, run_io, run_io.c.run, [row["id"] for row in rows])
+    data = rows_with(connection, run_io, run_io.c.run, [row["id"] for row in rows])
     by_run: dict[str, list[Mapping[str, Any]]] = {}
     for one in data:
         by_run.setdefault(one["run"], []).append({name: one[name] for name in ("side", "dataset", "version")})
@@ -192,14 +190,14 @@ class _Dags:
         if key is None:
             return None
         if key not in self._known:
-            self._known[key] = next(iter(_where(self._connection, job, job.c.key, [key])), None)
+            self._known[key] = next(iter(rows_with(self._connection, job, job.c.key, [key])), None)
         return self._known[key]
 
 
 def _flows(connection: Connection, keys: Iterable[str], *, backwards: bool) -> Iterator[tuple[str, str]]:
     """The edges that lead to some nodes, or away from them."""
     into, out_of = (OUT, IN) if backwards else (IN, OUT)
-    for part in _parts(sorted(keys)):
+    for part in parts_of(sorted(keys)):
         by_data = select(edge).where(edge.c.dataset.in_(part), edge.c.side == into)
         by_job = select(edge).where(edge.c.job.in_(part), edge.c.side == out_of)
         for asked in (by_data, by_job):
@@ -220,16 +218,4 @@ def _made(connection: Connection, key: str, number: str) -> Origin | None:
 
 
 def _latest_runs(connection: Connection, keys: Sequence[str]) -> list[str]:
-    return [row["latest_run"] for row in _where(connection, job, job.c.key, keys) if row["latest_run"]]
-
-
-def _where(connection: Connection, table: Table, column: Any, values: Sequence[str]) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
-    for part in _parts(values):
-        found += [dict(row) for row in connection.execute(select(table).where(column.in_(part))).mappings()]
-    return found
-
-
-def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for first in range(0, len(values), _AT_ONCE):
-        yield values[first : first + _AT_ONCE]
+    return [row["latest_run"] for row in rows_with(connection, job, job.c.key, keys) if row["latest_run"]]

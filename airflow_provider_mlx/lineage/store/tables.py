@@ -16,15 +16,18 @@ The store's tables; every row can be made anew from the events, so nothing here 
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Boolean, Column, Index, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Connection, Index, MetaData, String, Table, Text, select
 
 GENERATION: Final = 1
 """Of the tables: a store of another one is dropped and filled again from its events."""
 
 IN: Final = "in"
 OUT: Final = "out"
+_AT_ONCE: Final = 500
+"""Values of one question."""
 _KEY: Final = String(40)
 _TIME: Final = String(32)
 """UTC as text, ``2026-01-02T03:04:05.000000Z``: it sorts as it is, in every database."""
@@ -107,6 +110,20 @@ Index("mlx_lineage_run_parent", run.c.parent)
 Index("mlx_lineage_job_parent", job.c.parent)
 Index("mlx_lineage_edge_dataset", edge.c.dataset, edge.c.side)
 Index("mlx_lineage_run_io_dataset", run_io.c.dataset)
+
+
+def rows_with(connection: Connection, table: Table, column: Any, values: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The rows whose column has one of these values."""
+    found: list[Mapping[str, Any]] = []
+    for part in parts_of(values):
+        found += [dict(row) for row in connection.execute(select(table).where(column.in_(part))).mappings()]
+    return found
+
+
+def parts_of(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many as one question may hold."""
+    for first in range(0, len(values), _AT_ONCE):
+        yield values[first : first + _AT_ONCE]
 
 
 def key_of(namespace: str, name: str) -> str:

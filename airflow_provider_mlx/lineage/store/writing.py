@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from .tables import IN, OUT, alias, dataset, edge, event, job, key_of, run, run_io, version
+from .tables import IN, OUT, alias, dataset, edge, event, job, key_of, rows_with, run, run_io, version
 from .told import TERMINAL, Data, Name, NotAnEvent, Told, canonical_text, parse_event
 
 _STATES: Final = {"START": "running", "RUNNING": "running", "OTHER": "running",
@@ -161,12 +161,8 @@ class _Writer:
             self._store_one(side, one, known.get(key_of(*one.name)))
 
     def _aliases_of(self, names: Iterable[Name]) -> dict[str, Mapping[str, Any]]:
-        keys = [key_of(*name) for name in names]
-        found: dict[str, Mapping[str, Any]] = {}
-        for first in range(0, len(keys), 500):
-            rows = self._connection.execute(select(alias).where(alias.c.key.in_(keys[first : first + 500])))
-            found |= {row["key"]: dict(row) for row in rows.mappings()}
-        return found
+        rows = rows_with(self._connection, alias, alias.c.key, [key_of(*name) for name in names])
+        return {row["key"]: row for row in rows}
 
     def _store_one(self, side: str, one: Data, other: Mapping[str, Any] | None) -> None:
         told, number = self._told, one.version or (other and other["version"])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from airflow_provider_mlx.backends.inner import MAX_TASKS
 from airflow_provider_mlx.backends.outcomes import plain_result
 from airflow_provider_mlx.backends.sagemaker.client import AwsClient, Missing
 from airflow_provider_mlx.backends.sagemaker.faults import fault_of
@@ -22,10 +23,6 @@ _PLACE: Final = re.compile(r"^(?:ClientError: )(?=\w*Error\b)")
 """A step says ``ClientError:`` before what its job says."""
 
 
-MAX_STEPS: Final = 200
-"""So many steps stand in the result: a ForEach step may have thousands of iterations, and XCom is for small things."""
-
-
 class Jobs:
     """
     The jobs of an execution's steps, each described once.
@@ -36,7 +33,7 @@ class Jobs:
 
     def __init__(self, client: AwsClient, steps: Sequence[StepSeen], *, needed: bool = True) -> None:
         self._told: dict[str, Mapping[str, Any]] = {}
-        for step in steps[:MAX_STEPS]:
+        for step in steps[:MAX_TASKS]:
             if step.kind is None:
                 continue
             try:
@@ -62,10 +59,10 @@ def result_of(execution: Mapping[str, Any], steps: Sequence[StepSeen], jobs: Job
         "pipeline": execution["PipelineArn"],
         "execution": execution["PipelineExecutionArn"],
         "status": execution["PipelineExecutionStatus"],
-        "steps": {step.name: _step(step, jobs.of(step)) for step in steps[:MAX_STEPS]},
+        "steps": {step.name: _step(step, jobs.of(step)) for step in steps[:MAX_TASKS]},
     }
-    if len(steps) > MAX_STEPS:
-        value["left_out"] = len(steps) - MAX_STEPS
+    if len(steps) > MAX_TASKS:
+        value["left_out"] = len(steps) - MAX_TASKS
     read = {uri for step in steps for uri in inputs_of(jobs.of(step))}
     written = {uri for step in steps for uri in outputs_of(step, jobs.of(step))}
     return plain_result(
