@@ -2,7 +2,8 @@
 What the triggerer sees of all jobs of a region: one list of what has changed, and a question per job that has.
 
 SageMaker has no watch. Its lists are filtered by our name prefix and by the time of the last change, 100 jobs a page,
-so that the cost follows the changes; what a list does not tell (why a job failed) is asked for once, when it ends.
+so that the cost follows the changes. That a job is over a list tells, too: no task waits for a question of its own. What
+a list does not tell, why a job waits or failed, is asked for as far as one look may ask.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PAGES: Final = 50
 OVERLAP: Final = timedelta(seconds=60)
 """Lists may lag behind, and their times are whole seconds."""
 QUESTIONS: Final = 20
-"""Of one look, for jobs whose state no list has told: what is left over is unknown until the next look."""
+"""Of one look; of jobs that are left over is known what the list has told, and nothing until then of those in none."""
 FINISHED_AGAIN_SECONDS: Final = 10.0
 ACTIVE_AGAIN_SECONDS: Final = 600.0
 """A job whose record is removed is in no list: once in a while each is asked for by name."""
@@ -62,7 +63,7 @@ class SageMakerObserver(JobObserver):
         self._following = Following(client, kind)
 
     def observe(self, jobs: Sequence[JobHandle], wait_seconds: float) -> Mapping[str, JobStatus]:
-        """One list, then a question per job that has begun, ended or is new; it does not wait."""
+        """One list, then a question per job of which it does not tell enough; it does not wait."""
         names = {job.name: sagemaker_name(job.name) for job in jobs}
         wanted = set(names.values())
         self._known = {name: known for name, known in self._known.items() if name in wanted}
@@ -111,10 +112,10 @@ class SageMakerObserver(JobObserver):
             entry, known = entries.get(name), self._known.get(name)
             if entry is not None and (known is None or known.version != self._version(entry)):
                 status = self._told(entry)
-                if status is None:
-                    questions.append(name)
-                else:
+                if status is not None:
                     self._known[name] = Known(self._version(entry), status, now)
+                if status is None or status.state in (State.FAILED, State.STOPPED):
+                    questions.append(name)
             elif known is None or now - known.asked_at > self._rest(known.status):
                 questions.append(name)
         return questions[:QUESTIONS]
@@ -135,9 +136,12 @@ class SageMakerObserver(JobObserver):
             self._known[name] = Known(version or (known.version if known else ()), status, time.monotonic())
 
     def _told(self, entry: Mapping[str, Any]) -> JobStatus | None:
-        """What a training job's entry tells of a job that simply runs; everything else is asked for."""
-        simple = STATES.get(entry[self._words.status]) is State.ACTIVE and entry.get("SecondaryStatus") in RUNS
-        return JobStatus(State.ACTIVE, running=True) if simple and entry[self._words.status] == "InProgress" else None
+        """What an entry tells: that a job is over, and that a training job simply runs. ``None``: ask for it."""
+        state = STATES.get(entry[self._words.status], State.UNKNOWN)
+        if state.finished:
+            return JobStatus(state, running=state is State.SUCCEEDED)
+        runs = entry[self._words.status] == "InProgress" and entry.get("SecondaryStatus") in RUNS
+        return JobStatus(State.ACTIVE, running=True) if runs else None
 
     def _version(self, entry: Mapping[str, Any]) -> tuple[Any, ...]:
         return entry[self._words.status], entry.get("SecondaryStatus"), entry.get("LastModifiedTime")
