@@ -10,7 +10,7 @@ from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import JobHandle, State
 from airflow_provider_mlx.backends.sagemaker.backend import SageMakerBackend
 from airflow_provider_mlx.backends.sagemaker.names import sagemaker_name
-from airflow_provider_mlx.backends.sagemaker.observer import QUESTIONS
+from airflow_provider_mlx.backends.sagemaker.observer import OVERLAP, QUESTIONS
 from airflow_provider_mlx.backends.sagemaker.settings import Kind, SageMakerSettings
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 from tests.aws.endpoint import Endpoint
@@ -86,3 +86,13 @@ def test_that_many_jobs_have_failed_is_known_at_once_and_why_is_asked_in_turns(e
     assert {status.state for status in seen.values()} == {State.FAILED}
     assert (endpoint.calls.counts() - before)[f"Describe{kind.capitalize()}Job"] == QUESTIONS
     assert sum(status.reason == "it is broken" for status in seen.values()) == QUESTIONS
+
+
+def test_a_list_asks_for_what_has_changed_since_the_last_look(endpoint, observer, kind, jobs):
+    look_until_active(observer, jobs)
+    time.sleep(4)  # nothing changes
+    before = time.time()
+    observer.observe(jobs, 0.0)
+    observer.observe(jobs, 0.0)
+    asked = endpoint.calls.of(f"List{kind.capitalize()}Jobs")[-1].params["LastModifiedTimeAfter"]
+    assert asked >= before - OVERLAP.total_seconds() - 1

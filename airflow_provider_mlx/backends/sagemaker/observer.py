@@ -2,8 +2,8 @@
 What the triggerer sees of all jobs of a region: one list of what has changed, and a question per job that has.
 
 SageMaker has no watch. Its lists are filtered by our name prefix and by the time of the last change, 100 jobs a page,
-so that the cost follows the changes. That a job is over a list tells, too: no task waits for a question of its own. What
-a list does not tell, why a job waits or failed, is asked for as far as one look may ask.
+so that the cost follows the changes. That a job is over is in a list, too: no task waits for a question of its own.
+What is not, why a job waits or failed, is asked for as far as one look may ask.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from airflow_provider_mlx.backends.base import JobHandle, JobObserver, JobStatus, LogChunk, State
@@ -90,19 +91,18 @@ class SageMakerObserver(JobObserver):
         if self._changed_until is not None:
             request["LastModifiedTimeAfter"] = self._changed_until - OVERLAP
         found: dict[str, Mapping[str, Any]] = {}
-        newest = self._changed_until
+        asked_at: datetime | None = None
         for _ in range(PAGES):
             answer = self._client.call(f"list_{self._kind}_jobs", **request)
+            asked_at = asked_at or _answered_at(answer)
             for entry in answer[f"{self._kind.capitalize()}JobSummaries"]:
-                changed = entry.get("LastModifiedTime") or entry["CreationTime"]
-                newest = changed if newest is None else max(newest, changed)
                 if entry[self._words.name] in wanted:
                     found[entry[self._words.name]] = entry
             token = answer.get("NextToken")
             if not token or (first and wanted <= found.keys()):
                 break
             request["NextToken"] = token
-        self._changed_until = newest
+        self._changed_until = asked_at
         return found
 
     def _questions(self, wanted: set[str], entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -148,3 +148,8 @@ class SageMakerObserver(JobObserver):
 
     def _rest(self, status: JobStatus) -> float:
         return FINISHED_AGAIN_SECONDS if status.state is not State.ACTIVE else ACTIVE_AGAIN_SECONDS
+
+
+def _answered_at(answer: Mapping[str, Any]) -> datetime:
+    """By the clock that also writes the times in a list; this host's may be wrong."""
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
