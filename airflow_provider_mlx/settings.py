@@ -71,6 +71,11 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "password is the token, and `namespaces` in the extra is a list of those whose jobs it may tell of.",
         "type": "string", "default": "", "example": "lineage_spark,lineage_dbt",
     },
+    "lineage_retention_days": {
+        "description": "Runs that were over so many days ago leave that store, with all that only they told; but not "
+        "those that wrote what younger runs still read. 0: never.",
+        "type": "integer", "default": "365", "example": None,
+    },
 }  # fmt: skip
 """What Airflow shows under ``airflow config``; ``provider_info.py`` hands it over."""
 
@@ -98,17 +103,25 @@ class LineageSettings:
     :param store: empty where there is none.
     :param token: with which Airflow itself sends.
     :param senders: connections of others that send.
+    :param retention_days: 0: for ever.
     """
 
     store: str
     token: str
     senders: tuple[str, ...] = ()
+    retention_days: int = 0
 
 
 def read_lineage_settings() -> LineageSettings:
-    """Read those of the store; only the API server needs them."""
+    """
+    Read those of the store; only the API server needs them.
+
+    :raises JobMisconfigured: an option has a value that it cannot have.
+    """
     senders = tuple(part.strip() for part in _text("lineage_senders").split(",") if part.strip())
-    return LineageSettings(_text("lineage_store"), _text("lineage_token"), senders)
+    return LineageSettings(
+        _text("lineage_store"), _text("lineage_token"), senders, _whole("lineage_retention_days", least=0)
+    )
 
 
 def read_settings() -> Settings:
@@ -150,8 +163,8 @@ def _one_of(option: str, *allowed: str) -> str:
     return value
 
 
-def _whole(option: str) -> int:
+def _whole(option: str, *, least: int = 1) -> int:
     value = _text(option)
-    if not value.isdigit() or int(value) < 1:
-        raise JobMisconfigured(f"[mlx] {option} is {value!r}", remedy="set it to a whole number from 1")
+    if not value.isdigit() or int(value) < least:
+        raise JobMisconfigured(f"[mlx] {option} is {value!r}", remedy=f"set it to a whole number from {least}")
     return int(value)

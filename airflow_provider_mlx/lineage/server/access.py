@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from airflow_provider_mlx.lineage.store.writing import Source
+from airflow_provider_mlx.lineage.store.rows import Source
 
 log = logging.getLogger(__name__)
 

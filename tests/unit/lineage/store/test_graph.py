@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_mlx.lineage.store.graph import neighbourhood, nodes_of, origin, runs_of, search
+from airflow_provider_mlx.lineage.store.graph import neighbourhood, nodes_of, origin, search
+from airflow_provider_mlx.lineage.store.runs import runs_of
 from tests.unit.lineage.store.conftest import OURS, data, data_key, job_key, run_id, told
 
 CHURN = [

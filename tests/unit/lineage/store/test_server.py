@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 
 from airflow_provider_mlx.lineage.server import mounting
-from airflow_provider_mlx.lineage.server.app import MAX_BODY, make_app
 from airflow_provider_mlx.lineage.server.mounting import LineageApp
-from airflow_provider_mlx.lineage.store.opening import AIRFLOW
-from airflow_provider_mlx.lineage.store.writing import Source
-from tests.unit.lineage.store.conftest import data, data_key, job_key, told
+from tests.unit.lineage.store.conftest import TOKEN, data, data_key, job_key, told
 from tests.unit.lineage.store.test_graph import CHURN
 
-TOKEN = {"Authorization": "Bearer t0ken"}
 PAYROLL = [
     told("payroll", 200, "START", dag="payroll"),
     told("payroll.pay", 210, "COMPLETE", 1, parent=("payroll", 200), dag="payroll",
          inputs=[data("salaries", "x1"), data("scores", "s1")], outputs=[data("bonus", "b1")]),
     told("churn.report", 220, "COMPLETE", 9, dag="churn", inputs=[data("bonus", "b1")], outputs=[data("page", "p1")]),
 ]  # fmt: skip
-USERS = {"ann": {"churn"}, "bob": {"payroll"}, "eve": set(), "adm": {"churn", "payroll"}}
-
-
-def user_of(request: Request) -> str:
-    name = request.headers.get("X-User", "")
-    if name not in USERS:
-        raise HTTPException(401, "who?")
-    return name
-
-
-@pytest.fixture
-def client(store):
-    tokens = {"t0ken": Source(AIRFLOW, airflow=True), "other": Source("spark", namespaces=frozenset({"spark"}))}
-    return TestClient(make_app(store, tokens, user=user_of, dags_of=USERS.__getitem__))
 
 
 @pytest.fixture
 def filled(client):
     answer = client.post("/api/v1/lineage/batch", json=[*CHURN, *PAYROLL], headers=TOKEN)
-    assert (answer.status_code, answer.json()["stored"]) == (201, len(CHURN) + len(PAYROLL))
+    assert (answer.status_code, answer.json()["summary"]["successful"]) == (200, len(CHURN) + len(PAYROLL))
     return client
 
 
@@ -50,30 +31,34 @@ def graph(client, user, node, **asked):
     return answer.json()
 
 
-ROUTES = [
-    ("GET", f"/api/v1/graph?node={data_key('model')}"),
-    ("GET", "/api/v1/search?q=model"),
-    ("GET", f"/api/v1/nodes/{job_key('churn.score')}/runs"),
-    ("GET", f"/api/v1/nodes/{data_key('model')}/versions/m1/origin"),
-    ("POST", "/api/v1/lineage"),
-    ("POST", "/api/v1/lineage/batch"),
-]
+SAMPLES = {"key": data_key("model"), "version": "m1"}
+ASKED = {"node": data_key("model"), "q": "model", "dag_id": "churn", "run_id": "r1"}
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_no_route_answers_who_is_nobody(filled, method, path):
-    assert filled.request(method, path, json={}).status_code == 401
-    assert filled.request(method, path, json={}, headers={"Authorization": "Bearer wrong"}).status_code == 401
+def every_route(app):
+    for route in app.routes:
+        for method in sorted(route.methods - {"HEAD"}):
+            yield method, route.path.replace("{version:path}", "{version}").format(**SAMPLES)
 
 
-@pytest.mark.parametrize("path", [path for method, path in ROUTES if method == "GET"])
-def test_a_token_that_may_send_may_not_read(filled, path):
-    assert filled.get(path, headers=TOKEN).status_code == 401
+def test_no_route_answers_who_is_nobody_or_has_a_token_that_may_only_send(filled):
+    routes = list(every_route(filled.app))
+    assert {("GET", "/api/v1/graph"), ("GET", "/api/v1/steps"), ("POST", "/api/v1/lineage")} <= set(routes)
+    for method, path in routes:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, TOKEN if method == "GET" else {"X-User": "ann"}):
+            answer = filled.request(method, path, params=ASKED, json={}, headers=headers)
+            assert (method, path, answer.status_code) == (method, path, 401)
 
 
-def test_there_are_no_other_routes(client):
-    paths = {(method, route.path) for route in client.app.routes for method in route.methods - {"HEAD"}}
-    assert len(paths) == len(ROUTES)
+def test_every_route_answers_who_may_ask(filled):
+    told_of_run = told("churn", 100, "RUNNING", 1, dag="churn", dag_run="r1")
+    assert filled.post("/api/v1/lineage", json=told_of_run, headers=TOKEN).status_code == 201
+    for method, path in every_route(filled.app):
+        if method == "GET":
+            assert filled.get(path, params=ASKED, headers={"X-User": "ann"}).status_code == 200, path
+
+
+def test_nothing_else_is_told_of_the_app(client):
     assert client.get("/docs").status_code == client.get("/openapi.json").status_code == 404
 
 
@@ -98,7 +83,7 @@ def test_each_sees_what_is_theirs(filled):
 
 @pytest.mark.parametrize("node", [data_key("salaries"), job_key("payroll.pay"), "nothing"])
 def test_what_must_not_be_seen_is_not_there(filled, node):
-    for path in (f"graph?node={node}", f"nodes/{node}/runs", f"nodes/{node}/versions/x1/origin"):
+    for path in (f"graph?node={node}", *(f"nodes/{node}/{it}" for it in ("runs", "versions", "versions/x1/origin"))):
         answer = filled.get(f"/api/v1/{path}", headers={"X-User": "ann"})
         assert (answer.status_code, answer.json()) == (404, {"detail": "there is no such node"})
 
@@ -115,6 +100,7 @@ def test_a_runs_data_and_an_origin_lack_what_is_not_seen(filled):
     origin = filled.get(f"/api/v1/nodes/{data_key('page')}/versions/p1/origin", headers={"X-User": "ann"}).json()
     bonus = next(one for one in origin if one["dataset"] == data_key("bonus"))
     assert [name for name, _ in bonus["read"]] == [data_key("scores")], "and not the salaries"
+    assert bonus["run"] == "", "nor the run of the other DAG"
     runs = filled.get(f"/api/v1/nodes/{job_key('churn.report')}/runs", headers={"X-User": "ann"}).json()
     assert {one["dataset"] for one in runs[0]["data"]} == {data_key("bonus"), data_key("page")}
 
@@ -133,13 +119,6 @@ def test_a_token_shows_nobody_what_another_dags_jobs_use(filled):
 def test_a_token_is_bound_to_its_namespaces(client):
     answer = client.post("/api/v1/lineage", json=told("dag.task", 1), headers={"Authorization": "Bearer other"})
     assert (answer.status_code, "namespace" in answer.json()["detail"]) == (422, True)
-
-
-@pytest.mark.parametrize(
-    ("body", "code"), [(b"no", 400), (b"[" * 100_000, 400), (b"x" * (MAX_BODY + 1), 413), (b"{}", 422), (b"[]", 201)]
-)
-def test_what_is_no_event_is_refused(client, body, code):
-    assert client.post("/api/v1/lineage", content=body, headers=TOKEN).status_code == code
 
 
 def test_on_an_older_airflow_the_app_says_what_it_needs(monkeypatch):
