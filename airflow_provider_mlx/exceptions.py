@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from airflow_provider_mlx.runtime.uris import without_credentials
+from airflow_provider_mlx.scrub import scrub
 
 
 class Disposition(enum.Enum):
@@ -80,7 +81,7 @@ class MlxError(Exception):
         self.remedy = remedy
         self.url = url
         self.attempt = attempt
-        self.log_tail = tuple(log_tail)
+        self.log_tail = tuple(map(scrub, log_tail))
 
     @property
     def reason(self) -> str:

@@ -106,6 +106,25 @@ class FoundJob:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """
+    What a backend tells of how a job ran, beside its status; for lineage.
+
+    :param image_digest: of the image that ran, ``sha256:`` and hex digits, with the repository where that is known.
+    :param machine: the type of its machines.
+    :param seconds: of each machine: those that are billed (``billable``), else those that it ran.
+    :param hourly_usd: what an hour of one machine costs, by the target's ``prices``.
+    """
+
+    image_digest: str = ""
+    machine: str = ""
+    machines: int = 1
+    seconds: float | None = None
+    billable: bool = False
+    hourly_usd: float | None = None
+
+
+@dataclass(frozen=True)
 class LogChunk:
     """Whole lines of a job's log, and the cursor from which to go on."""
 
@@ -363,6 +382,10 @@ class Backend(abc.ABC):
         :param request: what it was made from, as the ledger has it.
         """
         return
+
+    def usage(self, handle: JobHandle) -> Usage:
+        """What the job ran on, as far as the backend tells it; asked once, when it is over and not forgotten yet."""
+        return Usage()
 
     def forget(self, handle: JobHandle) -> None:
         """Remove what the backend still holds of a collected job; absent is no error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -44,6 +45,17 @@ def triggerer_is_alive() -> bool | None:
     """Whether a triggerer's heart beats: by the database, else by the API's word on its health."""
     found = _by_database()
     return _by_api() if found is None else found
+
+
+def lineage_transport() -> tuple[Mapping[str, Any] | None, bool, bool]:
+    """``[openlineage] transport``, whether it is set elsewhere, and ``execute_in_thread``."""
+    from airflow.providers.common.compat.sdk import conf
+
+    given = conf.getjson("openlineage", "transport", fallback=None)
+    places = (conf.get("openlineage", name, fallback="") for name in ("config_path", "config_conn_id"))
+    elsewhere = any(places) or any(name.startswith("OPENLINEAGE_") and os.environ[name] for name in os.environ)
+    in_thread = conf.getboolean("openlineage", "execute_in_thread", fallback=False)
+    return (given if isinstance(given, dict) and given else None), elsewhere, bool(in_thread)
 
 
 def _by_database() -> bool | None:

@@ -145,9 +145,10 @@ DOCTOR: Final = Command(
 
 REAP: Final = Command(
     name="reap",
-    help="stop jobs whose task is gone or over",
+    help="stop jobs whose task is gone or over, and tell lineage how their runs ended",
     description="Find jobs of this deployment that still run while Airflow says that their task is gone or over, and "
-    "stop them. Without `--apply` it prints what it would do.",
+    "stop them. Tell OpenLineage the end of runs whose start was told and whose task died before it said more. Without "
+    "`--apply` it prints what it would do.",
     run="reap:run_reap",
     arguments=(_APPLY, _STACK, _ROOT, _CONN, _DEPLOYMENT, _ALL_GONE, _JSON),
 )
@@ -177,9 +178,40 @@ GC: Final = Command(
 LINEAGE_REPLAY: Final = Command(
     name="lineage-replay",
     help="send the lineage events that could not be sent",
-    description="Send the lineage events that were written to the spool while their receiver was away.",
+    description="Send the lineage events that were kept while their receiver was away: on this machine and in the "
+    "artifact roots, the events of each run in their order.",
     run="lineage:run_lineage_replay",
-    arguments=(Argument(("--folder",), "the spool, by default this Airflow's own", {"metavar": "PATH"}),),
+    arguments=(
+        Argument(("--folder",), "this folder alone, and no artifact root", {"metavar": "PATH"}),
+        _STACK,
+        _ROOT,
+        _CONN,
+        _DEPLOYMENT,
+    ),
+)
+
+LINEAGE_GRAPH: Final = Command(
+    name="lineage-graph",
+    help="print what came from what, or write it as a page",
+    description="Print what jobs have read and written, by the lineage store or by files of OpenLineage events, or "
+    "write it as one HTML file that needs no server. Whoever may read the store or the files sees all of it, whatever "
+    "DAGs they may read in Airflow.",
+    run="lineage_graph:run_lineage_graph",
+    arguments=(
+        Argument(("--node",), "what this job or dataset came from, and what came from it", {"metavar": "NAME"}),
+        Argument(("--dag",), "with `--run`: what this DAG's run has read, run and written", {"metavar": "DAG"}),
+        Argument(("--run",), "the DAG run's id", {"metavar": "RUN"}),
+        Argument(("--up",), "with `--node`: so many steps back", {"type": int, "default": 6, "metavar": "N"}),
+        Argument(("--down",), "with `--node`: so many steps on", {"type": int, "default": 6, "metavar": "N"}),
+        Argument(("--store",), "the store, by default `[mlx] lineage_store`", {"metavar": "URL"}),
+        Argument(
+            ("--events",),
+            "instead of a store: a file with an event of OpenLineage on each line, or a folder of such files, as its "
+            "file transport and our spool write them; several times for several",
+            {"action": "append", "metavar": "PATH"},
+        ),
+        Argument(("--html",), "the file to write; without it, the graph is printed as text", {"metavar": "FILE"}),
+    ),
 )
 
 INIT: Final = Command(
@@ -281,4 +313,4 @@ INIT: Final = Command(
     ),
 )  # fmt: skip
 
-COMMANDS: Final = (INIT, PLAN, REPLAY, STACKS, DOCTOR, REAP, GC, LINEAGE_REPLAY)
+COMMANDS: Final = (INIT, PLAN, REPLAY, STACKS, DOCTOR, REAP, GC, LINEAGE_REPLAY, LINEAGE_GRAPH)

@@ -17,13 +17,15 @@ from airflow_provider_mlx.exceptions import BackendUnavailable, InvalidStep, Mlx
 from airflow_provider_mlx.operators.job import MlxJobOperator
 from airflow_provider_mlx.runtime.requirements import normal_name
 from airflow_provider_mlx.runtime.uris import join
+from airflow_provider_mlx.settings import read_lineage_settings
 from airflow_provider_mlx.stacks import Stack, Stacks
 
 from . import doctor_checks as checks
-from .airflow_facts import connection_exists, pools, triggerer_is_alive
+from .airflow_facts import connection_exists, lineage_transport, pools, triggerer_is_alive
 from .doctor_checks import Check, Status
 from .doctor_clusters import look_at_clusters
 from .doctor_sagemaker import look_at_sagemaker
+from .lineage_checks import lineage
 from .output import Answer, columns
 from .places import Place, Scene, problems_of, scene_of
 
@@ -114,6 +116,14 @@ def _pools(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
     yield from checks.pools(required, used, pools() if required or used else {})
 
 
+def _lineage(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
+    settings = read_lineage_settings()
+    transport, elsewhere, in_thread = lineage_transport()
+    yield from lineage(
+        transport, store=settings.store, token=settings.token, in_thread=in_thread, elsewhere=elsewhere
+    )  # fmt: skip
+
+
 def _disk(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
     folder = scene.settings.local_root.absolute()
     while not folder.exists():
@@ -122,7 +132,8 @@ def _disk(scene: Scene, chosen: list[Stack]) -> Iterator[Check]:
 
 
 LOOKS: Final[tuple[Look, ...]] = (
-    _packages, _stack_files, _settings, _connections, _stores, _clusters, _accounts, _triggerer, _pools, _disk,
+    _packages, _stack_files, _settings, _connections, _stores, _clusters, _accounts, _triggerer, _pools, _lineage,
+    _disk,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from airflow_provider_mlx.artifacts.store import ObjectFacts
 from airflow_provider_mlx.exceptions import InvalidStep, MlxError, first_line
 from airflow_provider_mlx.jobs.ledger import utc_now
+from airflow_provider_mlx.lineage.root_spool import SPOOL_FOLDER
 from airflow_provider_mlx.maintenance.garbage import (
     GRACE,
     OVER,
@@ -26,6 +27,7 @@ from airflow_provider_mlx.maintenance.garbage import (
 from airflow_provider_mlx.maintenance.listing import RunFolder
 from airflow_provider_mlx.runtime.addresses import file_path
 from airflow_provider_mlx.runtime.uris import join
+from airflow_provider_mlx.step.identity import path_segment
 
 from .ledger_view import LedgerView, view_of
 from .local_garbage import old_folders, work_dirs
@@ -68,6 +70,7 @@ def run_gc(arguments: argparse.Namespace, states: RunStates | None = None, now: 
             view = view_of(place, arguments.deployment or scene.deployment, all_gone=arguments.all_gone, states=states)
             views.append(view)
             items += of_root(view, keep, now, apply=arguments.apply)
+            items += unsent_lineage(view, keep, now, apply=arguments.apply)
         except MlxError as error:
             unread.append(f"{place.artifacts.root} ({place.why}) cannot be looked after: {first_line(error)}")
     items += of_this_machine(scene, views, keep, now, apply=arguments.apply)
@@ -94,6 +97,14 @@ def of_root(view: LedgerView, keep: Keep, now: datetime, *, apply: bool) -> Iter
         yield Item("bundles", join(view.root, "bundles"), 0, why)
     for bundle in unused:
         yield Item("bundle", bundle.uri, bundle.size, "", _delete_bundle(view, bundle, now) if apply else "")
+
+
+def unsent_lineage(view: LedgerView, keep: Keep, now: datetime, *, apply: bool) -> Iterable[Item]:
+    """Events that nobody has taken for as long as results are kept."""
+    for facts in view.store.list(join(view.root, SPOOL_FOLDER, path_segment(view.deployment))):
+        if facts.modified is not None and now - facts.modified >= keep.results:
+            done = _delete(view, [facts], facts.uri) if apply else ""
+            yield Item("lineage event", facts.uri, facts.size, "", done)
 
 
 def _plan(view: LedgerView, run: RunFolder, keep: Keep, now: datetime) -> RunPlan:

@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
-from airflow_provider_mlx.exceptions import JobMisconfigured
+from airflow_provider_mlx.exceptions import JobMisconfigured, MlxError, first_line
 from airflow_provider_mlx.settings import read_settings
 
 from .output import Answer
+from .places import places, scene_of
 
 
 def run_lineage_replay(arguments: argparse.Namespace) -> Answer:
-    """Send what the spool holds."""
-    from airflow_provider_mlx.lineage.provider import SPOOL_FOLDER, replay_spool
+    """Send what waits on this machine and in the artifact roots."""
+    from airflow_provider_mlx.lineage.provider import replay_spools
+    from airflow_provider_mlx.lineage.root_spool import RootSpool
+    from airflow_provider_mlx.lineage.spool import Spool
 
-    folder = Path(arguments.folder) if arguments.folder else read_settings().local_root / SPOOL_FOLDER
-    if arguments.folder and not folder.is_dir():
-        raise JobMisconfigured(f"there is no folder {folder}", remedy="name the spool's folder with `--folder`")
-    if not folder.is_dir():
-        return Answer("there is no spool: nothing was left unsent")
-    report = replay_spool(folder)
+    unread: list[str] = []
+
+    def roots() -> Iterator[RootSpool]:
+        scene = scene_of(None)
+        for place in places(scene, arguments):
+            try:
+                store = place.open()
+            except MlxError as error:
+                unread.append(f"{place.artifacts.root} ({place.why}) cannot be opened: {first_line(error)}")
+                continue
+            yield RootSpool(store, place.artifacts.root, arguments.deployment or scene.deployment)
+
+    found = [Spool(_folder(arguments.folder)), *(() if arguments.folder else roots())]
+    report = replay_spools(found)
     said = f"sent {report.sent}, left {report.left}"
     if report.damaged:
         said += f", dropped {report.damaged} damaged lines"
-    return Answer(said + (f": {report.problem}" if report.problem else ""), int(bool(report.left)))
+    said += f": {report.problem}" if report.problem else ""
+    return Answer("\n".join([said, *unread]), int(bool(report.left or report.problem or unread)))
+
+
+def _folder(given: str | None) -> Path:
+    from airflow_provider_mlx.lineage.provider import SPOOL_FOLDER
+
+    if given and not Path(given).is_dir():
+        raise JobMisconfigured(f"there is no folder {given}", remedy="name the spool's folder with `--folder`")
+    return Path(given) if given else read_settings().local_root / SPOOL_FOLDER

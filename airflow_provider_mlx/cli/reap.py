@@ -1,4 +1,6 @@
-"""``reap``: jobs of this deployment that still run although nobody waits for them."""
+"""
+``reap``: jobs of this deployment that still run although nobody waits for them, and runs that lineage still calls open.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,13 @@ from dataclasses import asdict, dataclass
 from airflow_provider_mlx.backends.base import Backend, FoundJob
 from airflow_provider_mlx.exceptions import BackendUnavailable, MlxError, first_line
 from airflow_provider_mlx.jobs.ledger import AttemptRecord
+from airflow_provider_mlx.lineage.provider import SPOOL_FOLDER
 from airflow_provider_mlx.maintenance.listing import AttemptFolder
 from airflow_provider_mlx.maintenance.orphans import Judged, Verdict, judge, may_be_active
 from airflow_provider_mlx.operators.execution import connect
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
+from .late_lineage import ToldLate, tell_ends
 from .ledger_view import LedgerView, view_of
 from .output import Answer, columns
 from .places import places, scene_of
@@ -48,17 +52,26 @@ def run_reap(arguments: argparse.Namespace, states: RunStates | None = None) -> 
     scene = scene_of(None)
     deployment = arguments.deployment or scene.deployment
     found: list[Looked] = []
+    told: list[ToldLate] = []
     unread: list[str] = []
+    notes: list[str] = []
+    spool = scene.settings.local_root / SPOOL_FOLDER
     for place in places(scene, arguments):
         try:
             view = view_of(place, deployment, all_gone=arguments.all_gone, states=states)
             found += [item for item in looked(view, apply=arguments.apply) if item is not None]
+            told += tell_ends(view, connect, spool=spool, apply=arguments.apply, say=notes.append)
         except MlxError as error:
             unread.append(f"{place.artifacts.root} ({place.why}) cannot be read: {first_line(error)}")
     failed = bool(unread) or any(item.done.startswith("not ") for item in found)
     if arguments.json:
-        return Answer(json.dumps({"attempts": [asdict(item) for item in found], "unread": unread}, indent=1), failed)
-    return Answer("\n".join([*_table(found, applied=arguments.apply), *unread]), failed)
+        shown = {
+            "attempts": [asdict(item) for item in found], "lineage": [asdict(item) for item in told], "notes": notes,
+            "unread": unread,
+        }  # fmt: skip
+        return Answer(json.dumps(shown, indent=1), failed)
+    lines = [*_table(found, applied=arguments.apply), *_open_runs(told), *notes, *unread]
+    return Answer("\n".join(lines), failed)
 
 
 def looked(view: LedgerView, *, apply: bool) -> Iterable[Looked | None]:
@@ -116,6 +129,13 @@ def _told(
         str(identity), number, record.backend if record else "", identity.job_name(number), state or "unknown",
         judged.verdict.value, judged.why, done,
     )  # fmt: skip
+
+
+def _open_runs(told: list[ToldLate]) -> list[str]:
+    if not told:
+        return []
+    rows = [(f"attempt {item.attempt} of {item.step}", item.ended, item.done or "`--apply` tells it") for item in told]
+    return ["", "runs whose end was not told:", *columns(rows)]
 
 
 def _table(found: list[Looked], *, applied: bool) -> list[str]:

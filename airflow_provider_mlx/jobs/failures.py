@@ -10,6 +10,7 @@ from airflow_provider_mlx import exceptions
 from airflow_provider_mlx.backends.base import JobStatus, State
 from airflow_provider_mlx.exceptions import Disposition, MlxError
 from airflow_provider_mlx.runtime.protocol import EXIT_TAMPERED, PEER, STOP
+from airflow_provider_mlx.scrub import scrub
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
 from .decision import Watch
@@ -127,6 +128,8 @@ def from_error(error: Mapping[str, Any], *, job: str, attempt: int, url: str | N
     name, message = str(error.get("type") or ""), str(error.get("message") or "")
     said = ": ".join(part for part in (name, message) if part) or "it left no message"
     own_code = kind is exceptions.StepFailed and name != "StepFailed"  # else it is the runtime that refuses
+    if own_code:  # Airflow hands an exception's text on: to callbacks, and to whoever reads its events
+        said = scrub(said)
     what = f"the step failed in its own code: {said}" if own_code else message or said
     if error.get("node") is not None:
         rank = "" if error.get("rank") is None else f"rank {error['rank']} on "

@@ -43,7 +43,7 @@ class MlxRemoteJobRunFacet(RunFacet):
     :param reason: the name of the failure's class, or why the step skipped itself.
     :param location: namespace, region, cluster; never a credential.
     :param submittedByTry: Airflow's try that submitted it, which the parent run belongs to.
-    :param reportedByTry: Airflow's try that says so; a later one when it adopted the job.
+    :param reportedByTry: Airflow's try that says so; a later one when it adopted the job, none where all were over.
     :param omitted: what an event over the size limit had to leave out.
     """
 
@@ -90,16 +90,99 @@ class MlxResourcesRunFacet(RunFacet):
     :param requested: as in ``Resources``: ``cpu``, ``memory``, ``gpu``, ``nodes``, …
     :param seconds: of each part of the job: ``install``, ``download``, ``compute``, ``upload``.
     :param peakMemoryBytes: of the job's main process and its children.
+    :param gpuSeconds: GPUs that were asked for, on all nodes, times the seconds of ``compute``.
+    :param billableSeconds: of each machine, where the backend tells them.
     """
 
     requested: dict[str, Any] | None = None
     image: str | None = None
     seconds: dict[str, float] | None = None
     peakMemoryBytes: int | None = None  # noqa: N815
+    gpuSeconds: float | None = None  # noqa: N815
+    billableSeconds: float | None = None  # noqa: N815
 
     @staticmethod
     def _get_schema() -> str:
         return schema_url("MlxResourcesRunFacet")
+
+
+@attr.define
+class MlxCodeRunFacet(RunFacet):
+    """
+    ``mlx_code``: the code that ran, as it was when its job was submitted.
+
+    :param dirty: whether a tracked file differed from the commit; not there where nobody could say.
+    :param bundle: Airflow's DAG bundle: ``name``, and ``version`` where it has one.
+    :param codeDigest: ``sha256:`` and hex digits, of the files that went to the job.
+    :param requirementsDigest: of the step's requirement lines.
+    """
+
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool | None = None
+    bundle: dict[str, str] | None = None
+    codeDigest: str | None = None  # noqa: N815
+    requirementsDigest: str | None = None  # noqa: N815
+
+    @staticmethod
+    def _get_schema() -> str:
+        return schema_url("MlxCodeRunFacet")
+
+
+@attr.define
+class MlxEnvironmentRunFacet(RunFacet):
+    """
+    ``mlx_environment``: what the job ran in.
+
+    :param imageDigest: of the image as it ran, ``sha256:`` and hex digits, with the repository where that is known.
+    :param packagesDigest: of the names and versions of all installed distributions.
+    :param versions: of what the step requires and of well-known frameworks.
+    """
+
+    python: str | None = None
+    implementation: str | None = None
+    platform: str | None = None
+    imageDigest: str | None = None  # noqa: N815
+    packagesDigest: str | None = None  # noqa: N815
+    versions: dict[str, str] | None = None
+
+    @staticmethod
+    def _get_schema() -> str:
+        return schema_url("MlxEnvironmentRunFacet")
+
+
+@attr.define
+class MlxCostRunFacet(RunFacet):
+    """
+    ``mlx_cost``: what the job cost, by a price of the stack's.
+
+    :param estimated: always true: a bill says more.
+    :param basis: how it was counted, for people.
+    """
+
+    amount: float
+    currency: str
+    basis: str
+    estimated: bool = True
+
+    @staticmethod
+    def _get_schema() -> str:
+        return schema_url("MlxCostRunFacet")
+
+
+@attr.define
+class MlxTrackerRunFacet(RunFacet):
+    """
+    ``mlx_tracker``: the runs of experiment trackers that the step's code has logged to.
+
+    :param runs: ``kind`` (``mlflow``, ``wandb``), ``id``, and ``url`` where its page is known.
+    """
+
+    runs: list[dict[str, str]]
+
+    @staticmethod
+    def _get_schema() -> str:
+        return schema_url("MlxTrackerRunFacet")
 
 
 @attr.define

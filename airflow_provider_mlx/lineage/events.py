@@ -6,10 +6,11 @@ facets. An event over :data:`EVENT_LIMIT` loses, in this order and no more than 
 
 1. ``executionParameters``
 2. ``mlx_metrics``
-3. ``mlx_resources``
-4. all but a message's beginning
-5. what describes datasets, but for what joins them (``dataSource``, ``symlinks``, ``version``, ``datasetType``)
-6. inputs, then outputs, from the end of the list
+3. ``mlx_environment``
+4. ``mlx_resources``
+5. all but a message's beginning
+6. what describes datasets, but for what joins them (``dataSource``, ``symlinks``, ``version``, ``datasetType``)
+7. inputs, then outputs, from the end of the list
 
 and ``mlx_remoteJob.omitted`` says so. Names, ids, parent and root are never left out.
 """
@@ -17,7 +18,7 @@ and ``mlx_remoteJob.omitted`` says so. Names, ids, parent and root are never lef
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -25,8 +26,13 @@ from typing import TYPE_CHECKING, Any, Final
 from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 from openlineage.client.serde import Serde
 
+from airflow_provider_mlx.backends.base import Usage
+
+from .code import code_facet
+from .cost import cost_facet
 from .custom_facets import PRODUCER, MlxRemoteJobRunFacet
 from .datasets import Traffic
+from .environment import environment_facet, tracker_facet
 from .facets import (
     Mask,
     StepFacts,
@@ -71,7 +77,7 @@ class JobFacts:
 
     :param id: the backend's own, empty if the name is all there is.
     :param submitted_by: Airflow's try that submitted it.
-    :param reported_by: Airflow's try that tells.
+    :param reported_by: Airflow's try that tells; ``None`` where none does.
     """
 
     backend: str
@@ -83,7 +89,7 @@ class JobFacts:
     target: str
     attempt: int
     submitted_by: int
-    reported_by: int
+    reported_by: int | None
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,8 @@ class Outcome:
     :param type: ``COMPLETE``, ``FAIL`` or ``ABORT``.
     :param state: the word in ``mlx_remoteJob``.
     :param reason: the failure's class, or why the step skipped itself.
-    :param result: ``result.json``, empty where there is none.
+    :param said: ``result.json`` or ``error.json``, empty where there is neither.
+    :param usage: what the backend tells of how it ran.
     :param cached: it was not run, since the same was run before.
     :param cached_from: the run whose result counts instead.
     """
@@ -104,7 +111,8 @@ class Outcome:
     reason: str | None = None
     message: str = ""
     metrics: Mapping[str, Any] | None = None
-    result: Mapping[str, Any] | None = None
+    said: Mapping[str, Any] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
     cached: bool = False
     cached_from: str = ""
 
@@ -129,7 +137,9 @@ def end_event(
 def _run_facets(
     child: ChildRun, job: JobFacts, step: StepFacts, outcome: Outcome, mask: Mask
 ) -> dict[str, RunFacet]:  # fmt: skip
-    failed = outcome.type in ("FAIL", "ABORT")
+    failed, used = outcome.type in ("FAIL", "ABORT"), outcome.usage
+    said = outcome.said.get("environment")
+    environment: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
     return present(
         (
             ("parent", parent_facet(child.parent, child.root)),
@@ -143,7 +153,15 @@ def _run_facets(
             )),
             ("mlx_cache", cache_facet(outcome.cached_from) if outcome.cached else None),
             ("mlx_metrics", metrics_facet(outcome.metrics or {})),
-            ("mlx_resources", resources_facet(step.resources, step.image, outcome.result or {}, mask)),
+            ("mlx_code", code_facet(
+                step.code, code_sha256=step.code_sha256, requirements_sha256=step.requirements_sha256
+            )),
+            ("mlx_environment", environment_facet(environment, used.image_digest)),
+            ("mlx_resources", resources_facet(
+                step.resources, step.image, outcome.said, billable=used.seconds if used.billable else None, mask=mask
+            )),
+            ("mlx_cost", cost_facet(used)),
+            ("mlx_tracker", tracker_facet(outcome.said.get("trackers"), mask)),
         )
     )  # fmt: skip
 
@@ -156,7 +174,7 @@ def _event(
         eventType=RunState[type],
         eventTime=at.astimezone(UTC).isoformat(),
         run=Run(child.run.run_id, facets),
-        job=Job(child.run.namespace, child.run.job, job_facets(job.backend, step.source)),
+        job=Job(child.run.namespace, child.run.job, job_facets(job.backend, step.code)),
         inputs=list(traffic.inputs),
         outputs=list(traffic.outputs),
         producer=PRODUCER,
@@ -182,7 +200,7 @@ def fit(event: RunEvent, limit: int = EVENT_LIMIT) -> RunEvent:
 def _reductions(event: RunEvent, limit: int) -> Iterator[str]:
     """Makes the event smaller, step by step; yields what was left out."""
     facets = event.run.facets or {}
-    for key in ("executionParameters", "mlx_metrics", "mlx_resources"):
+    for key in ("executionParameters", "mlx_metrics", "mlx_environment", "mlx_resources"):
         if facets.pop(key, None) is not None:
             yield key
     error: Any = facets.get("errorMessage")

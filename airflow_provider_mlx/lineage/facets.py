@@ -15,13 +15,14 @@ from openlineage.client.facet_v2 import (
     external_query_run,
     job_type_job,
     parent_run,
-    source_code_location_job,
 )
 
 from airflow_provider_mlx.runtime.values import TAG
 from airflow_provider_mlx.runtime.wire import DATETIME_TAG, FLOAT_TAG
 from airflow_provider_mlx.scrub import MASK, is_sensitive, scrub
 
+from .code import CodeFacts, source_facet
+from .cost import gpu_seconds
 from .custom_facets import (
     PRODUCER,
     MlxCacheRunFacet,
@@ -30,13 +31,13 @@ from .custom_facets import (
     MlxResourcesRunFacet,
 )
 from .names import RunName
+from .pages import page_address
 
 VALUE_LIMIT: Final = 1024
 """Bytes of one parameter's value in an event."""
 
 _LOCATION: Final = ("cluster", "host", "namespace", "project", "region", "server", "workspace")
 _TIMINGS: Final = ("queued", "pull", "install", "download", "compute", "upload")
-_SOURCE: Final = ("type", "url", "repoUrl", "path", "version", "branch", "tag")
 _INTEGRATIONS: Final[Mapping[str, str]] = {
     "sagemaker": "SAGEMAKER", "sagemaker_pipeline": "SAGEMAKER",
     "kubeflow_pipelines": "KUBEFLOW", "kubeflow_pipeline_run": "KUBEFLOW",
@@ -59,14 +60,17 @@ class StepFacts:
 
     :param resources: ``Resources.to_wire()`` of the step, as resolved.
     :param arguments: in wire form (``context.json``).
-    :param source: where the code lies, as far as it is known: ``type``, ``url``, ``repoUrl``, ``path``, ``version``,
-        ``branch``, ``tag``.
+    :param code: where the code comes from, as far as it is known.
+    :param code_sha256: of the files that went to the job.
+    :param requirements_sha256: of the step's requirement lines.
     """
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
     image: str | None = None
-    source: Mapping[str, str] | None = None
+    code: CodeFacts = field(default_factory=CodeFacts)
+    code_sha256: str | None = None
+    requirements_sha256: str | None = None
 
 
 def parent_facet(parent: RunName, root: RunName | None) -> parent_run.ParentRunFacet:
@@ -83,7 +87,7 @@ def parent_facet(parent: RunName, root: RunName | None) -> parent_run.ParentRunF
     )  # fmt: skip
 
 
-def job_facets(backend: str, source: Mapping[str, str] | None = None) -> dict[str, JobFacet]:
+def job_facets(backend: str, code: CodeFacts) -> dict[str, JobFacet]:
     """What kind of job it is, and where its code lies if that is known."""
     facets: dict[str, JobFacet] = {
         "jobType": job_type_job.JobTypeJobFacet(
@@ -91,9 +95,8 @@ def job_facets(backend: str, source: Mapping[str, str] | None = None) -> dict[st
             producer=PRODUCER,
         )
     }  # fmt: skip
-    if source and source.get("type") and source.get("url"):
-        known: Any = {key: scrub(source[key]) for key in _SOURCE if source.get(key)}
-        facets["sourceCodeLocation"] = source_code_location_job.SourceCodeLocationJobFacet(producer=PRODUCER, **known)
+    if source := source_facet(code):
+        facets["sourceCodeLocation"] = source
     return facets
 
 
@@ -143,12 +146,12 @@ def query_facet(backend: str, native_id: str) -> external_query_run.ExternalQuer
 
 def job_facet(
     *, backend: str, name: str, id: str, url: str | None, state: str, reason: str | None, stack: str, target: str,
-    location: Mapping[str, str], attempt: int, submitted_by: int, reported_by: int, mask: Mask = unmasked,
+    location: Mapping[str, str], attempt: int, submitted_by: int, reported_by: int | None, mask: Mask = unmasked,
 ) -> MlxRemoteJobRunFacet:  # fmt: skip
     """The job on its backend."""
     places = {key: scrub(mask(str(location[key])), limit=200) for key in _LOCATION if location.get(key)}
     return MlxRemoteJobRunFacet(
-        backend=backend, name=name, id=id or None, url=scrub(mask(url)) if url else None, state=state,
+        backend=backend, name=name, id=id or None, url=page_address(mask(url)) if url else None, state=state,
         reason=scrub(mask(reason)) if reason else None, stack=stack or None, target=target or None,
         location=places or None, attempt=attempt, submittedByTry=submitted_by, reportedByTry=reported_by,
         producer=PRODUCER,
@@ -185,24 +188,27 @@ def _metric(name: str, value: Any) -> dict[str, Any] | None:
 
 
 def resources_facet(
-    requested: Mapping[str, Any], image: str | None, result: Mapping[str, Any], mask: Mask = unmasked
-) -> MlxResourcesRunFacet | None:
+    requested: Mapping[str, Any], image: str | None, said: Mapping[str, Any], *, billable: float | None = None,
+    mask: Mask = unmasked,
+) -> MlxResourcesRunFacet | None:  # fmt: skip
     """
-    What was asked for, and what ``result.json`` says was used.
+    What was asked for, and what was used.
 
-    :param result: empty where there is none.
+    :param said: ``result.json`` or ``error.json``; empty where there is none.
+    :param billable: seconds of each machine, where the backend tells them.
     """
     asked = {key: value for key, value in requested.items() if isinstance(value, (str, bool, int, float))}
-    said = result.get("timings")
-    timings: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
+    given = said.get("timings")
+    timings: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     seconds = {key: timings[key] for key in _TIMINGS if _is_number(timings.get(key))}
-    peak = result.get("peak_memory_bytes")
+    peak = said.get("peak_memory_bytes")
     whole = peak if isinstance(peak, int) and not isinstance(peak, bool) else None
-    if not (asked or image or seconds or whole):
+    if not (asked or image or seconds or whole or billable):
         return None
     return MlxResourcesRunFacet(
         requested=asked or None, image=scrub(mask(image), limit=500) if image else None, seconds=seconds or None,
-        peakMemoryBytes=whole, producer=PRODUCER,
+        peakMemoryBytes=whole, gpuSeconds=gpu_seconds(asked, seconds.get("compute")), billableSeconds=billable,
+        producer=PRODUCER,
     )  # fmt: skip
 
 

@@ -18,6 +18,10 @@ from urllib.parse import quote
 from airflow_provider_mlx.runtime.values import ArtifactReference
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity, path_segment
 
+START_MARK: Final = "lineage-start"
+END_MARK: Final = "lineage-end"
+"""Objects in an attempt's folder: its START was told, and its end was."""
+
 ROOT: Final = "/"
 """The name of a whole bucket, or of the file system's root: a name must not be empty."""
 

@@ -4,7 +4,7 @@ What the life of a job tells about itself, turned into the events of a child run
 ``jobs/`` knows two callables of its ports, ``tell_started`` and ``tell_ended``; here is what stands behind them::
 
     # operators/execution.py, where the ports are made
-    lineage = step_lineage(operator, context, identity=identity, store=store, spool=settings.local_root / SPOOL_FOLDER)
+    lineage = step_lineage(operator, context, identity=identity, store=store, root=root, spool=folder)
     if lineage is not None:  # OpenLineage is active, and its policy lets this task's events out
         ports = replace(ports, tell_started=lineage.started, tell_ended=lineage.ended)
 
@@ -13,7 +13,7 @@ What the life of a job tells about itself, turned into the events of a child run
     ports.tell_ended(active, collected)    # or the error that ended it
 
 What the step was called with is read from the attempt's own ``context.json``, so a worker that adopts a job or resumes
-a deferred task needs to have rendered nothing.
+a deferred task needs to have rendered nothing; who the run is, from what was told first (:mod:`.told`).
 
 Both may be called again, by this worker, by one that adopts the job and by one that resumes a deferred task: objects in
 the attempt's folder say what was told. ``lineage-start`` is created before START goes out (a lost START costs nothing,
@@ -24,28 +24,37 @@ sent again, which consumers take for one.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from airflow_provider_mlx.backends.base import Usage
 from airflow_provider_mlx.exceptions import JobCancelled, JobTimeout, MlxError
 from airflow_provider_mlx.jobs.attempt import ActiveAttempt
 from airflow_provider_mlx.jobs.collection import Collected
 from airflow_provider_mlx.runtime.uris import join
 
+from .code import CodeFacts
 from .datasets import Traffic, traffic
 from .emitter import SafeEmitter
 from .events import ChildRun, JobFacts, Outcome, end_event, start_event
 from .facets import Mask, StepFacts, unmasked
 from .inner import inner_events
-from .names import step_name
+from .names import END_MARK, START_MARK, step_name
+from .told import Told
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
 
-START_MARK: Final = "lineage-start"
-END_MARK: Final = "lineage-end"
+USAGE_SECONDS: Final = 1.0
+"""How long a backend may take to say what a job used: the event goes without it then."""
+
+_MARK_LIMIT: Final = 1024 * 1024
 
 _ABORTED: Final = (JobCancelled, JobTimeout)
 """Ended by a wish or a limit; anything else that goes wrong is a failure."""
@@ -60,6 +69,9 @@ class Marks(Protocol):
     def facts(self, uri: str) -> Any:
         """``None`` if there is no such object."""
 
+    def read(self, uri: str, *, limit: int | None = None) -> bytes | None:
+        """An object's bytes; ``None`` if there is no such object."""
+
 
 class StepLineage:
     """
@@ -68,8 +80,9 @@ class StepLineage:
     :param child: names the run of an attempt: by the attempt, the try that submitted it, and the step's name.
     :param marks: the artifact root's store.
     :param task: DAG and task.
-    :param try_number: Airflow's try that tells.
+    :param try_number: Airflow's try that tells; ``None`` where none does, since the task is over.
     :param resources: what the step asks for, in wire form.
+    :param code: what is known of the step's code; asked when an attempt is told of first.
     :param mask: Airflow's own masking of what it knows as secrets.
     """
 
@@ -80,10 +93,11 @@ class StepLineage:
         marks: Marks,
         child: Callable[[int, int, str], ChildRun],
         task: tuple[str, str],
-        try_number: int,
+        try_number: int | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         resources: Mapping[str, Any] | None = None,
         image: str | None = None,
+        code: Callable[[], CodeFacts] = CodeFacts,
         mask: Mask = unmasked,
     ) -> None:
         self._emitter = emitter
@@ -91,6 +105,7 @@ class StepLineage:
         self._child = child
         self._resources = resources or {}
         self._image = image
+        self._code = code
         self._task = task
         self._try_number = try_number
         self._now = now
@@ -100,11 +115,15 @@ class StepLineage:
         """The backend has accepted the job of this attempt."""
 
         def make() -> Any:
-            if not self._mark(active, START_MARK):
+            if self._marks.facts(self._uri(active, START_MARK)) is not None:
                 return None
-            step, child = self._described(active)
+            context = _context(active)
+            told = self._new(active, context)
+            if not self._mark(active, START_MARK, told.to_bytes()):  # somebody was faster
+                return None
+            step = _facts(active, context, told)
             inputs = traffic(step.arguments, task=self._task)
-            return start_event(child, self._job(active), step, inputs, active.record.started_at, mask=self._mask)
+            return start_event(told.child, self._job(active), step, inputs, active.record.started_at, mask=self._mask)
 
         self._emitter.emit(make)
 
@@ -117,34 +136,56 @@ class StepLineage:
         at = self._now()
 
         def make() -> Any:
-            self._quietly(lambda: self._mark(active, START_MARK))
+            context = _context(active)
+            told = self._told(active, context)
             if self._is_told(active):
                 return None
-            ending = outcome_of(outcome)
-            time = max(_finished_at(ending.result or {}) or at, active.record.started_at)
-            step, child = self._described(active)
+            hurried = isinstance(outcome, JobCancelled) or not isinstance(outcome, Collected | MlxError)
+            used = Usage() if hurried else usage_of(active)  # whoever interrupts a worker does not wait for questions
+            ending = replace(outcome_of(outcome), said=_said(active, outcome), usage=used)
+            time = max(_finished_at(ending.said) or at, active.record.started_at)
+            step = _facts(active, context, told)
             found = self._traffic(step, outcome)
-            return end_event(child, self._job(active), step, found, ending, time, mask=self._mask)
+            return end_event(told.child, self._job(active), step, found, ending, time, mask=self._mask)
 
         if active.backend.has_tasks:
             self._emitter.emit_all(lambda: self._tasks(active, at))
-        self._emitter.emit(make, then=lambda: self._mark(active, END_MARK))
+        self._emitter.emit(make, then=lambda: self._mark(active, END_MARK, self._now().isoformat().encode()))
 
     def _tasks(self, active: ActiveAttempt, at: datetime) -> list[RunEvent]:
         if self._is_told(active):
             return []
-        _, child = self._described(active)
+        child = self._told(active, _context(active)).child
         return inner_events(child, self._job(active), active.ledger.read_tasks(), at, mask=self._mask)
 
     def _is_told(self, active: ActiveAttempt) -> bool:
-        return self._quietly(lambda: self._marks.facts(self._uri(active, END_MARK)) is not None)
+        """An end is told although the store gives no answer: twice is better than never."""
+        try:
+            return self._marks.facts(self._uri(active, END_MARK)) is not None
+        except MlxError:
+            return False
 
-    def _described(self, active: ActiveAttempt) -> tuple[StepFacts, ChildRun]:
-        told: Mapping[str, Any] = json.loads(active.ledger.read_context() or b"{}")
-        step = StepFacts(told.get("arguments") or {}, self._resources, self._image)
+    def _told(self, active: ActiveAttempt, context: Mapping[str, Any]) -> Told:
+        """What was told first, now if nothing was; the store's silence is no reason to tell nothing."""
+        try:
+            found = self._marks.read(self._uri(active, START_MARK), limit=_MARK_LIMIT)
+            if found is not None:
+                return Told.from_bytes(found)
+        except (MlxError, ValueError):
+            return self._new(active, context)
+        told = self._new(active, context)
+        with suppress(MlxError):
+            self._mark(active, START_MARK, told.to_bytes())
+        return told
+
+    def _new(self, active: ActiveAttempt, context: Mapping[str, Any]) -> Told:
         record = active.record
-        other = active.backend.what_runs(record.request)
-        return step, self._child(record.attempt, record.try_number, step_name(told.get("payload"), other))
+        step = step_name(context.get("payload"), active.backend.what_runs(record.request))
+        try:
+            code = self._code()
+        except Exception:  # git's files and a bundle's own code: an event goes without it
+            code = CodeFacts()
+        return Told(self._child(record.attempt, record.try_number, step), self._resources, self._image, code)
 
     def _job(self, active: ActiveAttempt) -> JobFacts:
         record, handle = active.record, active.handle
@@ -160,25 +201,56 @@ class StepLineage:
         made = [output.artifact for output in outcome.outputs.values() if output.artifact is not None]
         return traffic(step.arguments, outputs=made, reported=outcome.result.get("datasets"), task=self._task)
 
-    def _mark(self, active: ActiveAttempt, name: str) -> bool:
-        return self._marks.create(self._uri(active, name), self._now().isoformat().encode())
+    def _mark(self, active: ActiveAttempt, name: str, data: bytes) -> bool:
+        return self._marks.create(self._uri(active, name), data)
 
     def _uri(self, active: ActiveAttempt, name: str) -> str:
         return join(active.ledger.uri, name)
 
-    def _quietly(self, act: Callable[[], bool]) -> bool:
-        """An end is told although the store gives no answer: twice is better than never."""
-        try:
-            return act()
-        except MlxError:
-            return False
+
+def usage_of(active: ActiveAttempt) -> Usage:
+    """What the backend tells of how a job ran, in :data:`USAGE_SECONDS`; nothing where it gives no answer."""
+    answers: list[Usage] = []
+
+    def ask() -> None:
+        with suppress(Exception):  # whatever a client raises
+            answers.append(active.backend.usage(active.handle))
+
+    thread = threading.Thread(target=ask, name="mlx-usage", daemon=True)
+    thread.start()
+    thread.join(USAGE_SECONDS)
+    return answers[0] if answers else Usage()
+
+
+def _context(active: ActiveAttempt) -> Mapping[str, Any]:
+    context: Mapping[str, Any] = json.loads(active.ledger.read_context() or b"{}")
+    return context
+
+
+def _facts(active: ActiveAttempt, context: Mapping[str, Any], told: Told) -> StepFacts:
+    lines = (context.get("environment") or {}).get("requirements") or ()
+    digest = hashlib.sha256("\n".join(map(str, lines)).encode()).hexdigest()  # as the runtime does
+    return StepFacts(
+        context.get("arguments") or {}, told.resources, told.image, code=told.code,
+        code_sha256=active.record.bundle_sha256, requirements_sha256=digest if lines else None,
+    )  # fmt: skip
+
+
+def _said(active: ActiveAttempt, outcome: Collected | BaseException) -> Mapping[str, Any]:
+    """What the job's own file says."""
+    if isinstance(outcome, Collected):
+        return outcome.result
+    try:
+        return active.ledger.read_error() or {}
+    except MlxError:
+        return {}
 
 
 def outcome_of(outcome: Collected | BaseException) -> Outcome:
     """How an attempt ended, in OpenLineage's words."""
     if isinstance(outcome, Collected):
         state = "succeeded" if outcome.skipped is None else "skipped"
-        return Outcome("COMPLETE", state, outcome.skipped, metrics=outcome.metrics, result=outcome.result)
+        return Outcome("COMPLETE", state, outcome.skipped, metrics=outcome.metrics)
     if isinstance(outcome, MlxError):
         aborted = isinstance(outcome, _ABORTED)
         return Outcome(
@@ -187,9 +259,9 @@ def outcome_of(outcome: Collected | BaseException) -> Outcome:
     return Outcome("ABORT", "stopped", type(outcome).__name__)  # the worker was interrupted, and has stopped the job
 
 
-def _finished_at(result: Mapping[str, Any]) -> datetime | None:
+def _finished_at(said: Mapping[str, Any]) -> datetime | None:
     """When the job itself says it was over."""
-    timings = result.get("timings")
+    timings = said.get("timings")
     try:
         time = datetime.fromisoformat(str((timings or {}).get("finished_at")))
     except (AttributeError, ValueError):

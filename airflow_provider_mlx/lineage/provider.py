@@ -10,39 +10,50 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
 from .names import RunName, job_name, run_id, step_name
+from .replaying import Place, ReplayReport, replay
+from .root_spool import SPOOL_FOLDER, Objects, RootSpool
+
+__all__ = [
+    "SPOOL_FOLDER", "bundle_of", "child_run", "has_transport", "is_active", "job_context", "late_lineage",
+    "parent_context", "replay_spools", "send", "send_document", "step_lineage",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
 
+    from .code import Bundle
     from .events import ChildRun
     from .port import Marks, StepLineage
-    from .spool import ReplayReport
 
-SPOOL_FOLDER: Final = "lineage-spool"
-"""In ``[mlx] local_root``."""
+    class ArtifactRoot(Marks, Objects, Protocol):
+        """What lineage asks of the artifact root's store."""
 
 
 def step_lineage(
-    operator: Any, context: Mapping[str, Any], *, identity: TaskInstanceIdentity, store: Marks, spool: Path
-) -> StepLineage | None:
+    operator: Any, context: Mapping[str, Any], *, identity: TaskInstanceIdentity, store: ArtifactRoot, root: str,
+    spool: Path,
+) -> StepLineage | None:  # fmt: skip
     """
     What tells OpenLineage about this step; ``None`` where nothing is to be told. Never raises an ``Exception``.
 
-    :param store: of the artifact root.
-    :param spool: where events are kept that cannot be sent.
+    :param root: the artifact root, which ``store`` opens: where events are kept that cannot be sent.
+    :param spool: where they are kept if the root gives no answer.
     """
     ti = context["ti"]
     if not is_active(operator, ti.dag_id, ti.task_id):
         return None
     try:
+        from .code import CodeFacts, code_of
         from .emitter import SafeEmitter
         from .port import StepLineage
         from .spool import Spool
@@ -50,14 +61,17 @@ def step_lineage(
         def say(line: str) -> None:
             operator.log.warning("mlx: %s", line)
 
+        dag = context.get("dag")
+
         return StepLineage(
-            emitter=SafeEmitter(send, spool=Spool(spool), say=say),
+            emitter=SafeEmitter(send, spool=Spool(spool), root=RootSpool(store, root, identity.deployment_id), say=say),
             marks=store,
             child=lambda attempt, by, step: child_run(context, identity, step, attempt=attempt, try_number=by),
             task=(ti.dag_id, ti.task_id),
             try_number=ti.try_number,
             resources=getattr(operator, "step_resources", None),
             image=getattr(operator, "image", None),
+            code=lambda: code_of(dag.fileloc, bundle_of(ti)) if dag else CodeFacts(),
             mask=mask_text,
         )
     except Exception as error:
@@ -65,8 +79,35 @@ def step_lineage(
         return None
 
 
-def is_active(operator: Any, dag_id: str, task_id: str) -> bool:
-    """Whether OpenLineage has a transport and its listener, and the emission policy lets this task's events out."""
+def late_lineage(
+    identity: TaskInstanceIdentity, *, store: ArtifactRoot, root: str, spool: Path, ended: datetime,
+    say: Callable[[str], None],
+) -> StepLineage | None:  # fmt: skip
+    """
+    What tells the end of an attempt whose task is over and has not told it; ``None`` without a transport.
+
+    Who the run is stands in what was told at its start, after the emission policy was asked.
+
+    :param ended: when it was over at the latest, where the job itself does not say so.
+    """
+    if not has_transport():
+        return None
+    from .emitter import SafeEmitter
+    from .port import StepLineage
+    from .spool import Spool
+
+    def unknown(attempt: int, try_number: int, step: str) -> ChildRun:
+        raise LookupError("what was told at its start cannot be read")
+
+    return StepLineage(
+        emitter=SafeEmitter(send, spool=Spool(spool), root=RootSpool(store, root, identity.deployment_id), say=say),
+        marks=store, child=unknown,
+        task=(identity.dag_id, identity.task_id), try_number=None, now=lambda: ended, mask=mask_text,
+    )  # fmt: skip
+
+
+def has_transport() -> bool:
+    """Whether OpenLineage has a transport and its listener."""
     try:
         from airflow.providers.openlineage import conf
 
@@ -74,8 +115,16 @@ def is_active(operator: Any, dag_id: str, task_id: str) -> bool:
             return False
         from airflow.providers.openlineage.plugins.listener import get_openlineage_listener
 
-        return get_openlineage_listener() is not None and _allowed(operator, dag_id, task_id)
+        return get_openlineage_listener() is not None
     except Exception:  # not installed, or configured so that it cannot work: it says so itself
+        return False
+
+
+def is_active(operator: Any, dag_id: str, task_id: str) -> bool:
+    """Whether OpenLineage has a transport, and the emission policy lets this task's events out."""
+    try:
+        return has_transport() and _allowed(operator, dag_id, task_id)
+    except Exception:  # a policy that cannot be read: the provider says so itself
         return False
 
 
@@ -89,6 +138,21 @@ def _allowed(operator: Any, dag_id: str, task_id: str) -> bool:
     policy = resolve_task_emission_policy(operator=operator, dag_id=dag_id, task_id=task_id)
     # Of a child run nothing is left without its metadata.
     return bool(policy.emit and policy.extract_operator_metadata)
+
+
+def bundle_of(ti: Any) -> Bundle | None:
+    """The DAG bundle that a task's file comes from (Airflow 3), and where it says that its source is shown."""
+    from .code import Bundle
+
+    instance: Any = getattr(ti, "bundle_instance", None)
+    name, version = getattr(instance, "name", None), getattr(instance, "version", None)
+    if name is None:
+        return None
+    url = None
+    with suppress(Exception):  # whatever a bundle's own code raises
+        url = instance.view_url_template() if hasattr(instance, "view_url_template") else None
+        url = url.format(version=version, subdir=getattr(instance, "subdir", None) or "") if url and version else None
+    return Bundle(str(name), str(version or ""), url or "")
 
 
 def child_run(
@@ -195,15 +259,13 @@ def mask_text(text: str) -> str:
     return str(redact(text))
 
 
-def replay_spool(folder: Path, emit: Callable[[Mapping[str, Any]], None] | None = None) -> ReplayReport:
+def replay_spools(places: Iterable[Place], emit: Callable[[Mapping[str, Any]], None] | None = None) -> ReplayReport:
     """
-    Send what a worker's spool holds.
+    Send what is kept.
 
     :param emit: delivers one event as plain JSON and raises if it did not; by default through Airflow's transport.
     """
-    from .spool import replay
-
-    return replay(folder, emit or send_document)
+    return replay(places, emit or send_document)
 
 
 def send_document(event: Mapping[str, Any]) -> None:

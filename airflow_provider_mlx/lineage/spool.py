@@ -1,5 +1,5 @@
 """
-Events that could not be sent, kept as newline-delimited JSON until ``lineage-replay`` sends them.
+Events that could not be sent, kept on this machine as newline-delimited JSON until ``lineage-replay`` sends them.
 
 ::
 
@@ -9,8 +9,6 @@ Events that could not be sent, kept as newline-delimited JSON until ``lineage-re
       …-c3d4.claimed.sent                       byte offsets of the lines that were sent
       lock                                      held while a line is appended or a file is taken
       replay.lock                               held by the one replay
-
-A replay that dies goes on where it was; a line whose note was lost is sent twice, which consumers take for one event.
 """
 
 from __future__ import annotations
@@ -22,11 +20,13 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
+
+from .replaying import Kept, Taken, stamp
 
 FILE_BYTES: Final = 8 * 1024 * 1024
 """A file that has grown past this gets no more lines."""
@@ -36,11 +36,6 @@ TOTAL_BYTES: Final = 256 * 1024 * 1024
 
 _LINE_BYTES: Final = 2 * 1024 * 1024
 _LOCK_SECONDS: Final = 1.0
-_FAILURES_IN_A_ROW: Final = 3
-"""After so many the endpoint is taken to be down, and what is left stays for the next replay."""
-
-_RANK: Final[Mapping[str, int]] = {"START": 0, "RUNNING": 1, "OTHER": 1, "COMPLETE": 2, "FAIL": 2, "ABORT": 2}
-TERMINAL: Final = frozenset({"COMPLETE", "FAIL", "ABORT"})
 
 
 class Spool:
@@ -72,8 +67,8 @@ class Spool:
 
     def _current(self) -> Path:
         if self._file is None or (self._file.exists() and self._file.stat().st_size >= self._file_bytes):
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-            self._file = self.folder / f"{stamp}-{os.getpid()}-{secrets.token_hex(2)}.ndjson"
+            now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+            self._file = self.folder / f"{now}-{os.getpid()}-{secrets.token_hex(2)}.ndjson"
         return self._file
 
     def _make_room(self, size: int) -> None:
@@ -86,138 +81,74 @@ class Spool:
         if total + size > self._total_bytes:
             raise OSError(errno.ENOSPC, "the spool is full; `lineage-replay` empties it")
 
-
-@dataclass
-class ReplayReport:
-    """
-    What a replay did, in events.
-
-    :param sent: were taken by the endpoint.
-    :param left: stay in the spool.
-    :param damaged: lines that are no event, as after a full disk; they are dropped with their file.
-    :param problem: why something was left; empty if nothing was.
-    """
-
-    sent: int = 0
-    left: int = 0
-    damaged: int = 0
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class _Line:
-    file: Path
-    offset: int
-    run_id: str
-    time: str
-    type: str
-
-
-@dataclass
-class _Progress:
-    left: dict[Path, int] = field(default_factory=dict)
-    failed_runs: set[str] = field(default_factory=set)
-    failures: int = 0
-
-
-def replay(folder: Path, send: Callable[[Mapping[str, Any]], None]) -> ReplayReport:
-    """
-    Send what is kept, the events of each run in their order, and remove what was sent.
-
-    A START whose end is not here goes out as ``OTHER``: its run may have been closed by another worker, and a START
-    behind the end would open it again.
-
-    :param send: takes one event as plain JSON, and raises when it was not delivered. A run whose event was refused
-        waits, other runs go on.
-    """
-    report = ReplayReport()
-    if not folder.is_dir():
-        return report
-    with _locked(folder / "replay.lock", wait=0.0) as alone:
-        if not alone:
-            report.problem = "another replay is at work"
-            return report
-        with _locked(folder / "lock", wait=_LOCK_SECONDS):
-            for file in folder.glob("*.ndjson"):
-                file.rename(file.with_name(f"{file.stem}-{secrets.token_hex(2)}.claimed"))  # its name may come again
-        lines: list[_Line] = []
-        progress = _Progress()
-        for file in sorted(folder.glob("*.claimed")):
-            found, damaged = _index(file)
-            report.damaged += damaged
-            progress.left[file] = len(found)
-            lines += found
-        _send_all(lines, send, progress, report)
-        for file, left in progress.left.items():
-            if left == 0:
-                file.unlink(missing_ok=True)
-                _notes(file).unlink(missing_ok=True)
-        for note in folder.glob("*.claimed.sent"):
-            if not note.with_suffix("").exists():  # a replay died between the two removals
-                note.unlink(missing_ok=True)
-        report.left = sum(progress.left.values())
-    return report
-
-
-def _send_all(
-    lines: list[_Line], send: Callable[[Mapping[str, Any]], None], progress: _Progress, report: ReplayReport
-) -> None:
-    ended = {line.run_id for line in lines if line.type in TERMINAL}
-    for line in sorted(lines, key=_order):
-        if line.run_id in progress.failed_runs:
-            continue
-        event = _read(line)
-        if line.type == "START" and line.run_id not in ended:
-            event["eventType"] = "OTHER"
-        try:
-            send(event)
-        except Exception as error:  # whatever a transport raises
-            progress.failed_runs.add(line.run_id)
-            progress.failures += 1
-            report.problem = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-            if progress.failures >= _FAILURES_IN_A_ROW:
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[Taken]:
+        """What is there, for the one replay at a time that may be at work."""
+        if not self.folder.is_dir():
+            yield Taken([])
+            return
+        with _locked(self.folder / "replay.lock", wait=0.0) as alone:
+            if not alone:
+                yield Taken([], problem="another replay is at work")
                 return
-            continue
-        progress.failures = 0
-        with open(_notes(line.file), "a", opener=_private) as notes:
-            notes.write(f"{line.offset}\n")
-        progress.left[line.file] -= 1
-        report.sent += 1
+            with _locked(self.folder / "lock", wait=_LOCK_SECONDS):
+                for file in self.folder.glob("*.ndjson"):
+                    # its name may come again
+                    file.rename(file.with_name(f"{file.stem}-{secrets.token_hex(2)}.claimed"))
+            claimed = [_Claimed(file) for file in sorted(self.folder.glob("*.claimed"))]
+            events = [event for one in claimed for event in one.events()]
+            yield Taken(events, damaged=sum(one.damaged for one in claimed))
+            for one in claimed:
+                one.remove_if_done()
+            for note in self.folder.glob("*.claimed.sent"):
+                if not note.with_suffix("").exists():  # a replay died between the two removals
+                    note.unlink(missing_ok=True)
 
 
-def _order(line: _Line) -> tuple[bool, str, int]:
-    """Every START before anything else, then by time; the end last among equals."""
-    return line.type != "START", line.time, _RANK.get(line.type, 1)
+class _Claimed:
+    """A file that nobody appends to any more, and the notes of what was sent of it."""
 
+    def __init__(self, file: Path) -> None:
+        self.damaged = 0
+        self._file = file
+        self._notes = file.with_name(file.name + ".sent")
+        self._left = 0
 
-def _index(file: Path) -> tuple[list[_Line], int]:
-    """The lines of a file that were not sent yet, and how many are damaged."""
-    notes = _notes(file)
-    sent = {int(text) for text in notes.read_text().split() if text.isdigit()} if notes.exists() else set()
-    found: list[_Line] = []
-    damaged = offset = 0
-    with file.open("rb") as content:
-        for raw in content:
-            start, offset = offset, offset + len(raw)
-            if start in sent or not raw.strip():
-                continue
-            try:
-                event = json.loads(raw)
-                found.append(_Line(file, start, event["run"]["runId"], event["eventTime"], event["eventType"]))
-            except (ValueError, KeyError, TypeError):
-                damaged += 1
-    return found, damaged
+    def events(self) -> list[Kept]:
+        """The lines that were not sent yet."""
+        sent = {int(text) for text in self._notes.read_text().split() if text.isdigit()} if self._notes.exists() else ()
+        found: list[Kept] = []
+        offset = 0
+        with self._file.open("rb") as content:
+            for raw in content:
+                start, offset = offset, offset + len(raw)
+                if start in sent or not raw.strip():
+                    continue
+                try:
+                    event = json.loads(raw)
+                    run_id, at, kind = event["run"]["runId"], stamp(event["eventTime"]), event["eventType"]
+                    found.append(Kept(run_id, at, kind, partial(self._read, start), partial(self._note, start)))
+                except (ValueError, KeyError, TypeError):
+                    self.damaged += 1
+        self._left = len(found)
+        return found
 
+    def _read(self, offset: int) -> dict[str, Any]:
+        with self._file.open("rb") as content:
+            content.seek(offset)
+            event: dict[str, Any] = json.loads(content.readline(_LINE_BYTES))
+        return event
 
-def _read(line: _Line) -> dict[str, Any]:
-    with line.file.open("rb") as content:
-        content.seek(line.offset)
-        event: dict[str, Any] = json.loads(content.readline(_LINE_BYTES))
-    return event
+    def _note(self, offset: int) -> None:
+        with open(self._notes, "a", opener=_private) as notes:
+            notes.write(f"{offset}\n")
+        self._left -= 1
 
-
-def _notes(file: Path) -> Path:
-    return file.with_name(file.name + ".sent")
+    def remove_if_done(self) -> None:
+        """Everything of it was sent."""
+        if self._left == 0:
+            self._file.unlink(missing_ok=True)
+            self._notes.unlink(missing_ok=True)
 
 
 def _size(file: Path) -> int:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from airflow_provider_mlx.artifacts.store import ObjectFacts
+from airflow_provider_mlx.lineage.names import END_MARK
 from airflow_provider_mlx.runtime.protocol import CONTEXT_FILE, ERROR_FILE, RESULT_FILE
 from airflow_provider_mlx.step.identity import path_segment
 
@@ -118,7 +119,7 @@ def _of_task(task: TaskFolder, old: set[int], *, whole: bool) -> list[ObjectFact
         if whole or name not in RECORDS
     ]
     first = (f"/{RESULT_FILE}", f"/{ERROR_FILE}")
-    last = f"/{CONTEXT_FILE}"
+    last = (f"/{CONTEXT_FILE}", f"/{END_MARK}")  # a start whose end is gone would be told again
     found.sort(key=lambda facts: (not facts.uri.endswith(first), facts.uri.endswith(last)))
     return [*task.further, *found] if whole else found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -67,6 +67,25 @@ def signature_problems(function: Callable[..., Any], *, airflow_names: Iterable[
 def plain_params(params: Any) -> dict[str, Any]:
     """A run's params as a plain dict."""
     return dict(params.dump() if hasattr(params, "dump") else params)
+
+
+def by_name(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """
+    A call's arguments, those given by position under their parameters' names where they have one.
+
+    A name says whether a value is sensitive, and what it is: in `plan`, in lineage, in a message.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    named = [
+        (parameter.name, value) for parameter, value in zip(parameters, args, strict=False) if parameter.kind is keyword
+    ]
+    nameless = sum(parameter.kind is inspect.Parameter.POSITIONAL_ONLY for parameter in parameters[: len(args)])
+    if nameless + len(named) < len(args) or any(name in kwargs for name, _ in named):
+        return list(args), dict(kwargs)  # the call says what is wrong with it, or takes any number
+    return list(args[:nameless]), {**dict(named), **kwargs}
 
 
 def fill_context(

@@ -133,7 +133,9 @@ class _Step:
             folder_url=lambda attempt: browse_url(browse, join(root, self._identity.attempt_folder(attempt))),
         )  # fmt: skip
         spool = self.settings.local_root / SPOOL_FOLDER
-        lineage = step_lineage(self._operator, self._context, identity=self._identity, store=store, spool=spool)
+        lineage = step_lineage(
+            self._operator, self._context, identity=self._identity, store=store, root=root, spool=spool
+        )
         if lineage is not None:
             ports = replace(ports, tell_started=lineage.started, tell_ended=lineage.ended)
         of_step = self._operator.preemptions

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.step.resources import Resources
 
-from .arguments import fill_context, static_argument
+from .arguments import by_name, fill_context, static_argument
 from .job import MlxJobOperator
 from .payloads import ShippedPayload, command_payload, entrypoint_payload, function_payload, script_payload
 
@@ -182,8 +182,8 @@ class FunctionStepOperator(MlxStepOperator):
 
     def call_arguments(self, context: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
         """The call's arguments, with the context names that it left out."""
-        args = list(self.op_args)
-        return args, fill_context(self.python_callable, self.op_kwargs, context, positional=len(args))
+        args, kwargs = by_name(self.python_callable, self.op_args, self.op_kwargs)
+        return args, fill_context(self.python_callable, kwargs, context, positional=len(args))
 
     def _check_payload(self) -> None:
         return

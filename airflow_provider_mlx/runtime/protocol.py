@@ -207,6 +207,14 @@ class Timings(TypedDict, total=False):
     upload: float
 
 
+class TrackedRun(TypedDict):
+    """A run of an experiment tracker: ``kind`` is the library, ``url`` its page where it has one."""
+
+    kind: str
+    id: str
+    url: str | None
+
+
 class StepResult(TypedDict, total=False):
     """``result.json``: written once, by rank 0, after every output is in the store."""
 
@@ -217,6 +225,7 @@ class StepResult(TypedDict, total=False):
     datasets: dict[str, list[dict[str, Any]]]
     skipped: str | None
     environment: dict[str, Any]
+    trackers: list[TrackedRun]
     timings: Timings
     peak_memory_bytes: int
 
@@ -256,5 +265,6 @@ class StepError(TypedDict, total=False):
     follows: str
     rescued: list[dict[str, Any]]
     environment: dict[str, Any]
+    trackers: list[TrackedRun]
     timings: Timings
     peak_memory_bytes: int

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .memory import peak_memory_bytes
 from .protocol import ERROR_FILE, ERRORS_FOLDER, OWN, PROTOCOL, RESULT_FILE, StepContext, StepError, StepResult, Timings
 from .refusals import AlreadyWritten, Refusal
+from .trackers import tracked_runs
 from .uris import join
+from .versions import installed
 
 if TYPE_CHECKING:
     from .member import Member
@@ -161,23 +163,25 @@ class Recorder:
 
     def _facts(self, children: bool = False) -> dict[str, Any]:
         self.timings["finished_at"] = now()
+        trackers = tracked_runs()
         return {
             "environment": self.environment(),
+            **({"trackers": trackers} if trackers else {}),
             "timings": {**self.timings},
             "peak_memory_bytes": peak_memory_bytes(children=children),
         }
 
     def environment(self) -> dict[str, Any]:
-        """Interpreter and packages, by digest; never environment variables."""
+        """Interpreter and packages, all of them by digest and some by version; never environment variables."""
+        requirements = self._context.get("environment", {}).get("requirements", [])
         if self._packages is None:
-            self._packages = _packages()
-        requirements = "\n".join(self._context.get("environment", {}).get("requirements", ()))
+            self._packages = installed(requirements)
         return {
             "python": ".".join(str(part) for part in sys.version_info[:3]),
             "implementation": sys.implementation.name,
             "platform": f"{sys.platform}-{os.uname().machine}",
             **self._packages,
-            "requirements_sha256": _sha256(requirements),
+            "requirements_sha256": _sha256("\n".join(requirements)),
         }
 
 
@@ -198,20 +202,3 @@ def _sha256(text: str) -> str:
     import hashlib
 
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _packages() -> dict[str, Any]:
-    """
-    Digest and number of the distributions on the path.
-
-    Read from the folders' names (``name-version.dist-info``), which is what ``importlib.metadata`` does, without its
-    imports: a job of a few milliseconds should not spend thirty on this.
-    """
-    names = set()
-    for entry in sys.path:
-        try:
-            found = os.listdir(entry)  # noqa: PTH208  (thousands of names, no Path objects)
-        except OSError:
-            continue
-        names |= {name[: -len(".dist-info")].lower() for name in found if name.endswith(".dist-info")}
-    return {"packages_sha256": _sha256("\n".join(sorted(names))), "packages": len(names)}

@@ -240,7 +240,9 @@ class BackendContract(ContractFixtures, ObserverCases):
     def test_stopping_and_forgetting_what_is_gone_is_no_error(self, backend: Backend, started: Any) -> None:
         handle = started(ContractStep())
         self.finish(backend, handle)
+        assert backend.usage(handle).machines > 0
         backend.forget(handle)
+        assert backend.usage(handle).machines > 0
         assert backend.find(handle.name) is None
         assert backend.find(handle.name, handle.location) is None
         backend.cancel(handle)

@@ -24,6 +24,7 @@ from airflow_provider_mlx.backends.base import (
     LogChunk,
     State,
     TargetSettings,
+    Usage,
 )
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, JobMisconfigured, Problem
 from airflow_provider_mlx.runtime.protocol import RESULT_FILE, StoreAccess
@@ -47,6 +48,7 @@ from .schedulers import KUEUE_QUEUE
 from .scheduling import placement_problems
 from .settings import KubernetesSettings
 from .status import has_ended, stop_note
+from .usage import image_digest
 
 WEBHOOK_SECONDS: Final = 10.0
 GONE_SECONDS: Final = 10.0
@@ -275,6 +277,11 @@ class KubernetesBackend(Backend):
             self._stop(job, looking, stop_note(status))
         elif self.settings.keep == "never":
             self._delete(job)
+
+    def usage(self, handle: JobHandle) -> Usage:
+        """The image that its pods ran."""
+        pods = self._looking(handle.location).pods(object_of(handle))
+        return Usage(image_digest(self._job_kind, pods))
 
     def forget(self, handle: JobHandle) -> None:
         """Delete the job, and with it everything it owns, unless the target keeps what has finished."""

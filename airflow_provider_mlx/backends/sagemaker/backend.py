@@ -22,6 +22,7 @@ from airflow_provider_mlx.backends.base import (
     LogChunk,
     State,
     TargetSettings,
+    Usage,
 )
 from airflow_provider_mlx.backends.one_job import OneJobObserver
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobConflict, Problem
@@ -39,6 +40,7 @@ from .observer import SageMakerObserver
 from .plan import job_problems, job_request
 from .settings import Kind, SageMakerSettings
 from .status import WORDS, Words, status_of
+from .usage import usage_of
 
 _PAGES: Mapping[Kind, str] = {"training": "jobs", "processing": "processing-jobs"}
 
@@ -158,6 +160,11 @@ class SageMakerBackend(AwsBackend):
         Leavings(self.store, self._kind, job).bring(status)
         if status.state.value != "succeeded" and self.settings.keep == "never":
             self._delete(handle)
+
+    def usage(self, handle: JobHandle) -> Usage:
+        """Its instances, the time that is billed, and the target's price."""
+        job = self._describe(handle.name)
+        return Usage() if job is None else usage_of(self._kind, job, self.settings.prices)
 
     def forget(self, handle: JobHandle) -> None:
         """Delete the job's record, unless the target keeps it, as it does by default."""

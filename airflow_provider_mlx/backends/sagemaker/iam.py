@@ -163,7 +163,7 @@ def _logs(scope: Scope) -> Iterator[Permission]:
 
 def _store(scope: Scope) -> Iterator[Permission]:
     bucket, objects = scope.bucket_arn(scope.root), scope.objects_arn(scope.root)
-    written = tuple(f"{objects}/{folder}/*" for folder in ("runs", "bundles", "doctor"))
+    written = tuple(f"{objects}/{folder}/*" for folder in ("runs", "bundles", "lineage-spool", "doctor"))
     yield Permission(
         "ListStore", ("s3:ListBucket",), (bucket,),
         "what a run has left. Without a condition on the prefix: only to whoever may list the bucket S3 says that an "
@@ -176,12 +176,12 @@ def _store(scope: Scope) -> Iterator[Permission]:
     yield Permission(
         "WriteStore", ("s3:PutObject", "s3:AbortMultipartUpload"), written,
         "code, arguments, records and logs; the results that SageMaker has taken from a job, moved to its attempt; "
-        "`doctor`'s probe",
+        "lineage events that cannot be sent yet; `doctor`'s probe",
     )  # fmt: skip
     yield Permission(
         "CleanStore", ("s3:DeleteObject",), written,
-        "what was moved, what `gc` removes, and `doctor`'s probe; a deployment that runs no `gc` needs it for `doctor` "
-        "and for jobs without a client of S3",
+        "what was moved, what was sent, what `gc` removes, and `doctor`'s probe; a deployment that runs no `gc` needs "
+        "it for `doctor` and for jobs without a client of S3",
     )  # fmt: skip
 
 

@@ -101,3 +101,17 @@ def test_of_several_errors_the_one_counts_from_which_the_others_follow(ledger):
     write(ledger, "errors/" + error_name("2026-11-25T19:30:48.000+00:00", "rank0", "peer"), "the first on the clock")
     write(ledger, "errors/" + error_name("2026-11-25T19:30:48.700+00:00", "rank3", "own"), "the cause")
     assert ledger.read_error()["message"] == "the cause"
+
+
+def test_what_the_steps_code_says_is_told_without_its_secrets():
+    error = {"reason": "StepFailed", "type": "ValueError", "message": "cannot log in: password=tr0ub4dor, user=ann"}
+    told = str(explain(error, JobStatus(State.FAILED), job="job", attempt=1, url=None, log_tail=(), stop_reason=None))
+    assert "cannot log in: password=***" in told
+    assert "tr0ub4dor" not in told
+
+
+def test_the_last_lines_of_a_log_are_told_without_their_secrets():
+    lines = ("connecting", "postgres://ann:tr0ub4dor@db/x refused")
+    told = str(explain(None, JobStatus(State.FAILED), job="job", attempt=1, url=None, log_tail=lines, stop_reason=None))
+    assert "connecting" in told
+    assert "tr0ub4dor" not in told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from openlineage.client.event_v2 import RunEvent
+from openlineage.client.serde import Serde
 
 from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.backends.base import JobHandle
@@ -20,8 +22,28 @@ from airflow_provider_mlx.jobs.collection import Collected, CollectedOutput
 from airflow_provider_mlx.jobs.ledger import AttemptRecord, Ledger
 from airflow_provider_mlx.runtime.values import ArtifactReference, Dataset
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
+from tests.openlineage.validation import EVENT_LIMIT, event_problems
 
 ROOT = "memory://ledger/mlx"
+
+
+@pytest.fixture(autouse=True)
+def _every_event_is_valid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test turns into an event's text must be one."""
+    problems: list[str] = []
+    to_json = Serde.to_json
+
+    def judged(event: Any) -> str:
+        text = to_json(event)
+        if isinstance(event, RunEvent) and len(text) <= EVENT_LIMIT:  # what is larger is made smaller, elsewhere
+            problems.extend(event_problems(json.loads(text)))
+        return text
+
+    monkeypatch.setattr(Serde, "to_json", judged)
+    yield
+    assert not problems, problems
+
+
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IDENTITY = TaskInstanceIdentity("prod", "churn", "run-7", "train")
 SHA = "ab" * 32

@@ -19,7 +19,7 @@ from tests.unit.lineage.test_events import end
 def make_emitter(send, spool=None, **limits):
     said = []
     given = {"event_seconds": 0.3, "task_seconds": 5.0, **limits}
-    return SafeEmitter(send, spool=spool, say=said.append, breaker=Breaker(), **given), said
+    return SafeEmitter(send, spool=spool, say=said.append, breaker=Breaker(), root_breaker=Breaker(), **given), said
 
 
 def kept(folder):
@@ -129,10 +129,10 @@ def test_what_has_no_time_of_several_events_is_kept_and_the_next_one_is_sent(tmp
     sent = []
 
     def send(event):
-        time.sleep(0.05)
+        time.sleep(0.1)
         sent.append(event)
 
-    emitter, said = make_emitter(send, Spool(tmp_path), task_seconds=1.0)
+    emitter, said = make_emitter(send, Spool(tmp_path), task_seconds=4.0)
     emitter.emit_all(lambda: [end() for _ in range(40)])
     before = len(sent)
     assert 0 < before < 40
@@ -153,3 +153,61 @@ def test_of_several_events_the_first_that_is_refused_and_all_after_it_are_kept(t
     emitter, _ = make_emitter(send, Spool(tmp_path))
     emitter.emit_all(lambda: [end() for _ in range(5)])
     assert (len(sent), kept(tmp_path)) == (2, 3)
+
+
+# --- kept in the artifact root -----------------------------------------------------------------------------------
+
+
+class Root:
+    """An artifact root that takes events, or does something else."""
+
+    def __init__(self, act=lambda: None):
+        self.asked = 0
+        self.kept = []
+        self._act = act
+
+    def keep(self, event):
+        self.asked += 1
+        self._act()
+        self.kept.append(event)
+
+
+def refuse(*_):
+    raise ConnectionError("refused")
+
+
+def test_what_is_not_delivered_is_kept_in_the_artifact_root(tmp_path):
+    root, marks = Root(), []
+    emitter, said = make_emitter(refuse, Spool(tmp_path / "spool"), root=root)
+    for _ in range(2):
+        emitter.emit(end, then=lambda: marks.append(1))
+    assert (len(root.kept), len(marks)) == (2, 2)
+    assert not (tmp_path / "spool").exists()
+    assert "lineage-replay" in said[0]
+
+
+@pytest.mark.parametrize("how", ["refuses", "hangs"])
+def test_a_root_that_gives_no_answer_is_asked_once_and_the_disk_has_the_events(tmp_path, how):
+    release = threading.Event()
+    root = Root(refuse if how == "refuses" else lambda: release.wait(20))
+    emitter, _ = make_emitter(refuse, Spool(tmp_path), root=root)
+    began = time.perf_counter()
+    for _ in range(3):
+        emitter.emit(end)
+    assert time.perf_counter() - began < 2.0
+    assert (root.asked, kept(tmp_path)) == (1, 3)
+    release.set()
+
+
+def test_a_black_hole_leaves_time_to_keep_the_event_and_to_note_it():
+    release, root, marks = threading.Event(), Root(), []
+    emitter, _ = make_emitter(lambda event: release.wait(20), None, root=root)
+    emitter.emit(end, then=lambda: marks.append(1))
+    assert (len(root.kept), marks) == (1, [1])
+    release.set()
+
+
+def test_without_any_place_it_says_that_it_is_lost():
+    emitter, said = make_emitter(refuse, None, root=Root(refuse))
+    emitter.emit(end)
+    assert "there is no spool" in said[0]

@@ -11,7 +11,9 @@ from openlineage.client.serde import Serde
 from referencing import Registry, Resource
 
 import airflow_provider_mlx.lineage as room
+from airflow_provider_mlx.backends.base import Usage
 from airflow_provider_mlx.lineage import custom_facets
+from airflow_provider_mlx.lineage.code import CodeFacts
 from airflow_provider_mlx.lineage.datasets import references, traffic
 from airflow_provider_mlx.lineage.events import (
     EVENT_LIMIT,
@@ -36,9 +38,27 @@ CHILD = ChildRun(
     RunName("default", "churn", RUN + "3"),
 )
 JOB = JobFacts("kubernetes", "churn-train-1", "uid", {"namespace": "ml"}, "https://console/1", "prod", "gpu", 1, 1, 2)
-STEP = StepFacts(ARGUMENTS, {"cpu": 2, "gpu": "L4:1", "timeout": 60.0}, "registry/img:1")
-RESULT = {"timings": {"compute": 3.0}, "peak_memory_bytes": 5}
-DONE = Outcome("COMPLETE", "succeeded", metrics={"auc": 0.9, "bad": float("inf")}, result=RESULT)
+COMMIT = "c0ffee" * 6 + "c0de"
+CODE = CodeFacts(
+    "https://github.com/acme/dags/blob/main/churn.py", "https://github.com/acme/dags", "churn.py", COMMIT, "main", True,
+    "dags", "v1",
+)  # fmt: skip
+STEP = StepFacts(
+    ARGUMENTS, {"cpu": 2, "gpu": "L4:2", "nodes": 2, "timeout": 60.0}, "registry/img:1", CODE, SHA, SHA
+)  # fmt: skip
+ENVIRONMENT = {
+    "python": "3.12.4", "implementation": "cpython", "platform": "linux-x86_64", "packages_sha256": SHA, "packages": 3,
+    "versions": {"torch": "2.8.0+cu126", "odd": "a b", "worse": 3},
+}  # fmt: skip
+TRACKERS = [
+    {"kind": "mlflow", "id": "c0ffee", "url": f"https://u:{CANARY}@mlflow.acme.com/#/runs/c0ffee"},
+    {"kind": "wandb", "id": "1a2b", "url": None},
+    {"kind": "odd kind", "id": "1"},
+    "nonsense",
+]
+RESULT = {"timings": {"compute": 3.0}, "peak_memory_bytes": 5, "environment": ENVIRONMENT, "trackers": TRACKERS}
+USED = Usage(f"registry/img@sha256:{SHA}", "ml.g5.xlarge", 2, 840.0, billable=True, hourly_usd=1.408)
+DONE = Outcome("COMPLETE", "succeeded", metrics={"auc": 0.9, "bad": float("inf")}, said=RESULT, usage=USED)
 
 
 def end(outcome=DONE, step=STEP, found=None):
@@ -69,6 +89,10 @@ FACETS = {
     "mlx_remoteJob": "MlxRemoteJobRunFacet",
     "mlx_metrics": "MlxMetricsRunFacet",
     "mlx_resources": "MlxResourcesRunFacet",
+    "mlx_code": "MlxCodeRunFacet",
+    "mlx_environment": "MlxEnvironmentRunFacet",
+    "mlx_cost": "MlxCostRunFacet",
+    "mlx_tracker": "MlxTrackerRunFacet",
     "mlx_cache": "MlxCacheRunFacet",
     "mlx_model": "MlxModelDatasetFacet",
 }
@@ -98,7 +122,18 @@ def test_the_facets_are_what_their_schemas_say():
 def test_the_schemas_refuse_what_is_none_of_theirs(key):
     with pytest.raises(jsonschema.ValidationError):
         facet_validator(FACETS[key]).validate(
-            {key: {"_producer": "p", "_schemaURL": "s", "size": "x", "metrics": 1, "peakMemoryBytes": "x"}}
+            {
+                key: {
+                    "_producer": "p",
+                    "_schemaURL": "s",
+                    "size": "x",
+                    "metrics": 1,
+                    "peakMemoryBytes": "x",
+                    "dirty": "x",
+                    "versions": 1,
+                    "runs": 1,
+                }
+            }
         )
 
 
@@ -107,6 +142,45 @@ def test_every_schema_is_published_where_its_facets_say(name):
     schema = json.loads((SCHEMAS / f"{name}.json").read_text())
     assert f"{schema['$id']}#/$defs/{name}" == custom_facets.schema_url(name)
     assert getattr(custom_facets, name)._get_schema() == custom_facets.schema_url(name)
+
+
+def test_what_ran_and_in_what():
+    event = document(end())
+    facets = event["run"]["facets"]
+    code = {key: facets["mlx_code"][key] for key in ("commit", "branch", "dirty", "bundle", "codeDigest")}
+    assert code == {
+        "commit": COMMIT, "branch": "main", "dirty": True, "bundle": {"name": "dags", "version": "v1"},
+        "codeDigest": f"sha256:{SHA}",
+    }  # fmt: skip
+    assert event["job"]["facets"]["sourceCodeLocation"]["url"] == CODE.url
+    assert event["job"]["facets"]["sourceCodeLocation"]["version"] == COMMIT
+    environment = facets["mlx_environment"]
+    assert (environment["python"], environment["imageDigest"]) == ("3.12.4", f"registry/img@sha256:{SHA}")
+    assert environment["versions"] == {"torch": "2.8.0+cu126"}, "what is no version is left out"
+
+
+def test_what_it_used_and_what_that_cost():
+    facets = document(end())["run"]["facets"]
+    assert (facets["mlx_resources"]["gpuSeconds"], facets["mlx_resources"]["billableSeconds"]) == (12.0, 840.0)
+    cost = facets["mlx_cost"]
+    assert (cost["amount"], cost["currency"], cost["estimated"]) == (0.657067, "USD", True)
+    assert cost["basis"] == "ml.g5.xlarge × 2 × 840 s billable at 1.408 USD/h from the stack"
+
+
+def test_where_else_its_code_has_told_of_itself():
+    runs = document(end())["run"]["facets"]["mlx_tracker"]["runs"]
+    assert [(run["kind"], run["id"], "url" in run) for run in runs] == [
+        ("mlflow", "c0ffee", True), ("wandb", "1a2b", False),
+    ]  # fmt: skip
+    assert runs[0]["url"] == "https://mlflow.acme.com/#/runs/c0ffee"
+    assert CANARY not in str(runs)
+
+
+def test_what_nobody_knows_is_not_told():
+    outcome = Outcome("COMPLETE", "succeeded", said={"environment": "x", "timings": {"compute": "x"}})
+    facets = document(end(outcome, StepFacts(ARGUMENTS, {"gpu": "{{ params.gpu }}"})))["run"]["facets"]
+    assert not {"mlx_code", "mlx_environment", "mlx_cost", "mlx_tracker"} & set(facets)
+    assert "gpuSeconds" not in facets["mlx_resources"]
 
 
 def test_the_terminal_event_says_everything():

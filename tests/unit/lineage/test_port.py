@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
 
+from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.exceptions import BackendUnavailable, JobCancelled, JobTimeout, OutOfMemory, StepFailed
+from airflow_provider_mlx.lineage import port
+from airflow_provider_mlx.lineage.code import CodeFacts
 from airflow_provider_mlx.lineage.emitter import Breaker, SafeEmitter
 from airflow_provider_mlx.lineage.events import ChildRun
 from airflow_provider_mlx.lineage.names import RunName
 from airflow_provider_mlx.lineage.port import StepLineage
+from airflow_provider_mlx.lineage.told import Told
+from airflow_provider_mlx.runtime.uris import join
 from tests.unit.lineage.conftest import CANARY, NOW, make_active, make_collected
 from tests.unit.lineage.test_events import document
 
@@ -26,12 +32,12 @@ def child(attempt, try_number, step):
 class Teller:
     """One worker's lineage; ``sent`` is everybody's."""
 
-    def __init__(self, store, sent, *, try_number=1, send=None, **limits):
+    def __init__(self, store, sent, *, try_number=1, send=None, code=CodeFacts, **limits):
         self.said = []
         emitter = SafeEmitter(send or sent.append, spool=None, say=self.said.append, breaker=Breaker(), **limits)
         self.lineage = StepLineage(
             emitter=emitter, marks=store, child=child, task=("churn", "train"), try_number=try_number, now=lambda: NOW,
-            resources={"cpu": 2},
+            resources={"cpu": 2}, code=code,
         )  # fmt: skip
 
 
@@ -139,8 +145,63 @@ def test_an_end_is_told_though_the_store_gives_no_answer(store):
         def facts(self, uri):
             raise BackendUnavailable("no answer")
 
+        def read(self, uri, *, limit=None):
+            raise BackendUnavailable("no answer")
+
     sent, active = [], make_active(store)
     worker = Teller(Silent(), sent)
     worker.lineage.started(active)
     worker.lineage.ended(active, StepFailed("x"))
     assert types(sent) == ["FAIL"]
+
+
+def test_whoever_tells_the_end_says_what_was_told_at_the_start(store):
+    sent, active = [], make_active(store)
+    first = Teller(store, sent, code=lambda: CodeFacts(commit="a" * 40, branch="main"))
+    first.lineage.started(active)
+    later = Teller(store, sent, try_number=2, code=lambda: CodeFacts(commit="b" * 40))
+    later.lineage.ended(active, make_collected(active))
+    start, end = map(document, sent)
+    assert start["run"]["facets"]["mlx_code"] == end["run"]["facets"]["mlx_code"]
+    assert end["run"]["facets"]["mlx_code"]["commit"] == "a" * 40
+
+
+def test_what_was_told_is_kept_and_read(store):
+    told = Told(child(1, 2, "fit"), {"gpu": 1}, "img:1", CodeFacts(commit="a" * 40, dirty=False))
+    assert Told.from_bytes(told.to_bytes()) == told
+    for other in (b"2026-01-02T03:04:05+00:00", b"[]", b"{}"):
+        with pytest.raises(ValueError, match=r"."):
+            Told.from_bytes(other)
+
+
+def test_a_failed_job_says_what_it_ran_in(store):
+    sent, active = [], make_active(store)
+    error = {
+        "protocol": 1, "step": {"job": active.record.job}, "environment": {"python": "3.11.9"},
+        "timings": {"finished_at": "2026-01-02T03:10:00+00:00"},
+    }  # fmt: skip
+    store.create(join(active.ledger.uri, "error.json"), json.dumps(error).encode())
+    Teller(store, sent).lineage.ended(active, StepFailed("x"))
+    event = document(sent[0])
+    assert event["run"]["facets"]["mlx_environment"]["python"] == "3.11.9"
+    assert event["eventTime"] == "2026-01-02T03:10:00+00:00"
+
+
+def test_a_backend_that_does_not_answer_costs_no_event(store, monkeypatch):
+    monkeypatch.setattr(port, "USAGE_SECONDS", 0.05)
+    never = threading.Event()
+    for usage in (lambda handle: never.wait(5), lambda handle: 1 / 0):
+        sent, active = [], make_active(ObjectStore())
+        active.backend.usage = usage
+        Teller(active.ledger._store, sent).lineage.ended(active, make_collected(active))
+        assert types(sent) == ["COMPLETE"]
+    never.set()
+
+
+def test_code_that_cannot_be_read_costs_no_event(store):
+    def unreadable():
+        raise PermissionError("no")
+
+    sent, active = [], make_active(store)
+    Teller(store, sent, code=unreadable).lineage.started(active)
+    assert types(sent) == ["START"]

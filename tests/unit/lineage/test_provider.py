@@ -12,14 +12,16 @@ import pytest
 from airflow_provider_mlx.lineage import emitter, provider
 from airflow_provider_mlx.lineage.events import ChildRun
 from airflow_provider_mlx.lineage.names import RunName
+from airflow_provider_mlx.lineage.root_spool import RootSpool
 from airflow_provider_mlx.lineage.spool import Spool
-from tests.unit.lineage.conftest import CANARY, IDENTITY, NOW, events_in, make_active, make_collected
+from tests.unit.lineage.conftest import CANARY, IDENTITY, NOW, ROOT, events_in, make_active, make_collected
 from tests.unit.lineage.test_events import document, end
 
 
 @pytest.fixture(autouse=True)
 def fresh_breaker(monkeypatch):
     monkeypatch.setattr(emitter.PROCESS_BREAKER, "open", False)
+    monkeypatch.setattr(emitter.ROOT_BREAKER, "open", False)
 
 
 @pytest.fixture
@@ -29,8 +31,10 @@ def hurried(monkeypatch):
     monkeypatch.setitem(given, "event_seconds", 1.0)
 
 
-def make_lineage(context, store, tmp_path):
-    return provider.step_lineage(context["task"], context, identity=IDENTITY, store=store, spool=tmp_path / "spool")
+def make_lineage(context, store, tmp_path, root=ROOT):
+    return provider.step_lineage(
+        context["task"], context, identity=IDENTITY, store=store, root=root, spool=tmp_path / "spool"
+    )
 
 
 def closed_port():
@@ -87,15 +91,18 @@ def test_a_dead_address_neither_fails_nor_holds_up_the_step(context, store, tmp_
     lineage.started(active)
     lineage.ended(active, make_collected(active))
     assert time.perf_counter() - began < 2.5
-    (file,) = (tmp_path / "spool").glob("*.ndjson")
-    assert [event["eventType"] for event in events_in(file)] == ["START", "COMPLETE"]
-    assert CANARY not in file.read_text()
+    assert not (tmp_path / "spool").exists(), "the artifact root has them"
+    kept = [store.read(facts.uri) for facts in store.list(ROOT) if "/lineage-spool/" in facts.uri]
+    assert len(kept) == 2
+    assert CANARY not in str(kept)
 
     events = tmp_path / "later.ndjson"
     use_transport(type="file", log_file_path=str(events), append=True)
-    report = provider.replay_spool(tmp_path / "spool")  # what `lineage-replay` does
+    waiting = [Spool(tmp_path / "spool"), RootSpool(store, ROOT, "prod")]
+    report = provider.replay_spools(waiting)  # what `lineage-replay` does
     assert (report.sent, report.left) == (2, 0)
     assert [event["eventType"] for event in events_in(events)] == ["START", "COMPLETE"]
+    assert [facts.uri for facts in store.list(ROOT) if "/lineage-spool/" in facts.uri] == []
 
 
 def test_a_refused_event_is_an_error_that_the_adapter_would_have_kept_to_itself(use_transport):
@@ -176,5 +183,5 @@ def test_what_runs_in_the_job_becomes_its_child():
 def test_the_spools_file_can_be_kept_and_sent_by_anybody(tmp_path):
     Spool(tmp_path).keep(json.dumps(document(end())))
     got = []
-    assert provider.replay_spool(tmp_path, got.append).sent == 1
+    assert provider.replay_spools([Spool(tmp_path)], got.append).sent == 1
     assert got[0]["job"]["name"] == "churn.train.fit"

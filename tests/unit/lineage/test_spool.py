@@ -8,7 +8,12 @@ import stat
 import pytest
 
 from airflow_provider_mlx.lineage import spool as module
-from airflow_provider_mlx.lineage.spool import Spool, replay
+from airflow_provider_mlx.lineage.replaying import replay as replay_places
+from airflow_provider_mlx.lineage.spool import Spool
+
+
+def replay(folder, send):
+    return replay_places([Spool(folder)], send)
 
 
 def event(run, kind, second=0):

@@ -44,6 +44,11 @@ def test_an_old_result_goes_and_its_records_stay():
     }
 
 
+def test_the_mark_of_a_told_end_goes_after_that_of_its_start():
+    run = run_of(("train", 1, ("lineage-end", "lineage-start", *SUCCESS), 100))
+    assert removed(run, {"train": "success"})[-1] == "train/-1/attempt-1/lineage-end"
+
+
 def test_what_was_removed_is_not_counted_again():
     run = run_of(("train", 1, ("context.json", "job.json", "handle.json"), 100))
     assert removed(run, {"train": "success"}) == []

@@ -185,7 +185,7 @@ def test_steps_on_a_worker_need_an_explicit_yes(load: Load, execute: Execute, mo
 def test_an_argument_that_no_json_can_say_is_refused(load: Load, execute: Execute, airflow_home: Path) -> None:
     with pytest.raises(InvalidStep) as caught:
         execute(load(step(parameters="x, y", arguments="object(), {1: 2}"))["step"])
-    assert "argument 1" in str(caught.value) and "argument 2" in str(caught.value)
+    assert "- x: " in str(caught.value) and "- y: " in str(caught.value)
     assert jobs(airflow_home) == []
 
 
