@@ -1,5 +1,9 @@
-"""No Airflow process unpickles anything or loads a model: true of every test that does not say otherwise."""
+"""
+What is true of every test: no Airflow process unpickles anything or loads a model, unless the test says otherwise, and
+every lineage event is valid.
+"""
 
 from tests.no_unpickling import may_unpickle, nothing_unpickles
+from tests.openlineage.collecting import every_event_is_valid
 
-__all__ = ["may_unpickle", "nothing_unpickles"]
+__all__ = ["every_event_is_valid", "may_unpickle", "nothing_unpickles"]

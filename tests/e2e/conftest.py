@@ -13,7 +13,9 @@ import pytest
 
 from demo.standalone import Standalone
 from tests.e2e.harness import DAGS, DEMO, EXAMPLES, Environment, Home, Lab, processes_about
+from tests.e2e.traced import Traced, traced_airflow
 from tests.greens import unclaimed
+from tests.openlineage.collecting import events_into
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +77,20 @@ def lab(base: Path, local_root: Path) -> Iterator[Lab]:
         "AIRFLOW__MLX__LOCAL_ROOT": str(local_root),
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "2",
         "AIRFLOW__CORE__PARALLELISM": "3",
+        **events_into(base / "lab" / "events"),
     }
     with Standalone(bin_folder=DEMO.bin, home=base / "lab", dags=dags, env=env) as airflow:
         airflow.ask("pools", {"name": "small", "slots": 1, "include_deferred": False})
         airflow.wait_for_dag("script_step")
         yield Lab(airflow, dags, local_root, log_of_start=airflow.log.read_text(errors="replace"))
+
+
+@pytest.fixture(scope="session")
+def traced(base: Path) -> Iterator[Traced]:
+    """A running Airflow that sends its lineage to itself, after one run."""
+    DEMO.check()
+    with traced_airflow(DEMO.bin, base) as traced:
+        yield traced
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.standalone import Standalone
+from tests.openlineage.collecting import events_into
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = Path(__file__).resolve().parent / "dags"
@@ -127,6 +128,7 @@ class Home:
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "NO_COLOR": "1",
             "COLUMNS": "500",
+            **events_into(folder / "events"),
             **roots,
             **env,
         }

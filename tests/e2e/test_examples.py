@@ -58,7 +58,7 @@ def test_the_session_notices_processes(base: Path, started: Lab) -> None:
 def test_every_example_is_tested_here() -> None:
     files = [path for path in EXAMPLES.rglob("*.py") if "@dag(" in path.read_text()]
     elsewhere = {"mlx_maintenance", "control_flow", "retrain_when_data_changes", "resume_training"}
-    with_backends = ("on_kubernetes", "on_sagemaker", "on_kubeflow_pipelines")  # their own tests
+    with_backends = ("on_kubernetes", "on_sagemaker", "on_kubeflow_pipelines", "across_backends")  # their own tests
     on_a_cluster = {path.stem for path in files if path.parent.name in with_backends}
     assert {path.stem for path in files} == {*STEPS, *elsewhere, *on_a_cluster}, "test_maintenance.py, below, …"
 

@@ -45,6 +45,8 @@ def test_a_step_is_a_run_below_its_task_and_its_dag_run(told: tuple[Run, list[Ev
         assert {parent["run"]["runId"]} == task
         assert {parent["root"]["run"]["runId"]} == dag_run
         assert event["run"]["facets"]["mlx_remoteJob"]["backend"] == "local"
+        assert event["run"]["facets"]["mlx_code"]["codeDigest"].startswith("sha256:")
+    assert child[-1]["run"]["facets"]["mlx_environment"]["python"].startswith("3.")
 
 
 def test_the_task_tells_the_same_outputs_and_its_end_is_told(told: tuple[Run, list[Event]]) -> None:

@@ -4,58 +4,19 @@ from __future__ import annotations
 
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demo.standalone import Standalone
-from tests.e2e.harness import DEMO
-
-TOKEN = "a-token-for-this-test-only"
-DAG = """
-from airflow.sdk import DAG, task
-
-
-with DAG("traced", schedule=None):
-
-    @task.mlx(deferrable=False)
-    def prepare():
-        from airflow_provider_mlx import current_step
-
-        current_step.dataset("s3://lake/raw.csv", "v7")
-        return ["row"] * 50_000
-
-    @task.mlx(deferrable=False)
-    def train(rows: list):
-        return {"weights": rows}
-
-    train(prepare())
-"""
+from tests.e2e.traced import TOKEN, Traced
 
 
 @pytest.fixture(scope="module")
-def airflow(base: Path) -> Iterator[Standalone]:
-    """A real Airflow that sends its events to itself, after one run."""
-    dags = base / "traced"
-    dags.mkdir()
-    (dags / "traced.py").write_text(DAG)
-    airflow = Standalone(bin_folder=DEMO.bin, home=base / "traced-home", dags=dags)
-    transport = {
-        "type": "http", "url": airflow.url, "endpoint": "mlx/lineage/api/v1/lineage", "timeout": 5,
-        "auth": {"type": "api_key", "apiKey": TOKEN},
-    }  # fmt: skip
-    airflow.env |= {
-        "AIRFLOW__MLX__LINEAGE_STORE": f"sqlite:///{base}/lineage.db", "AIRFLOW__MLX__LINEAGE_TOKEN": TOKEN,
-        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
-    }  # fmt: skip
-    with airflow:
-        airflow.wait_for_dag("traced")
-        state = airflow.wait_for_run("traced", airflow.trigger("traced"))
-        assert state == "success", airflow.log.read_text()[-5000:]
-        yield airflow
+def airflow(traced: Traced) -> Standalone:
+    return traced.airflow
 
 
 def ask(airflow: Standalone, path: str, **headers: str) -> Any:
@@ -88,6 +49,21 @@ def test_a_version_knows_which_version_it_came_from(airflow: Standalone, login: 
     origins = ask(airflow, f"nodes/{model['key']}/versions/{version}/origin", **login)
     (raw,) = [one for one in ask(airflow, "search?q=raw.csv", **login) if one["kind"] == "dataset"]
     assert [raw["key"], "v7"] in [read for one in origins for read in one["read"]]
+
+
+def test_a_run_is_found_by_airflows_own_ids_and_its_steps_know_their_tasks(
+    airflow: Standalone, login: dict[str, str]
+) -> None:
+    (train, prepare) = ask(airflow, "steps?dag_id=traced", **login)["steps"]
+    assert [(step["task"], step["try"], step["backend"], step["state"]) for step in (prepare, train)] == [
+        ("prepare", 1, "local", "complete"), ("train", 1, "local", "complete"),
+    ]  # fmt: skip
+    place = urllib.parse.urlencode({"dag_id": "traced", "run_id": train["dag_run"]})
+    whole, part = (ask(airflow, f"at?{place}{more}", **login) for more in ("", "&task_id=train"))
+    names = {node["key"]: node["name"] for node in whole["graph"]["nodes"]}
+    assert {"traced", "traced.prepare", "traced.train.train", "raw.csv"} <= set(names.values())
+    assert {names[key] for key in part["focus"]} == {"traced.train", "traced.train.train"}
+    assert whole["runs"][train["job"]] == train["run"]
 
 
 def test_the_token_that_sends_does_not_read_and_a_login_does_not_send(

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,8 +44,28 @@ def test_the_maintenance_dag_leaves_young_runs_alone(home: Home, show: Callable[
 
 
 def test_young_runs_are_neither_orphans_nor_garbage(home: Home) -> None:
-    assert command(home, "reap") == {"attempts": [], "unread": []}
+    assert command(home, "reap") == {"attempts": [], "lineage": [], "notes": [], "unread": []}
     assert command(home, "gc") == {"items": [], "unread": []}
+
+
+def test_the_end_of_a_run_whose_task_died_is_told_once(home: Home, tmp_path: Path) -> None:
+    folder, *_ = attempts(home.root, "script_step", home.latest("script_step").run_id)
+    (folder / "lineage-end").unlink()  # as if its worker had been killed before it told
+    then = time.time() - 3600
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (then, then))
+    events = tmp_path / "events.ndjson"
+    transport = json.dumps({"type": "file", "log_file_path": str(events), "append": True})
+    for told in (["succeeded"], []):
+        done = home.run(
+            "python", "-m", "airflow_provider_mlx", "reap", "--apply", "--json",
+            env={"AIRFLOW__OPENLINEAGE__TRANSPORT": transport},
+        )  # fmt: skip
+        assert [item["ended"] for item in json.loads(done.stdout)["lineage"]] == told, done.tail()
+    (end,) = map(json.loads, events.read_text().splitlines())
+    begun = json.loads((folder / "lineage-start").read_text())
+    assert (end["eventType"], end["run"]["runId"]) == ("COMPLETE", begun["run"]["run_id"])
+    assert end["run"]["facets"]["mlx_environment"]["python"]
 
 
 def test_doctor_finds_this_airflow_well(home: Home) -> None:

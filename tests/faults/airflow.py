@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from demo.standalone import Standalone, free_port
 from tests.e2e.harness import plain, processes_about
+from tests.openlineage.collecting import events_into
 
 from .gate import Gate
 from .processes import Process, find, send_all, titled, tree
@@ -76,6 +77,7 @@ class Airflow(Standalone):
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "NO_COLOR": "1",
+            **events_into(home / "events"),
             **_SHORTENED,
             **world.variables(dags),
             **env,
