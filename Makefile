@@ -4,6 +4,10 @@ UI ?= 0
 SUBJECTS ?= mlx-local,mlx-remote-sync,mlx-remote-deferred
 FRAMEWORKS ?= frameworks torch
 BUILD := .build
+PAGE := airflow_provider_mlx/lineage/server/page/page.js
+# the machine's own, else one from the registry of Python packages
+NODE_PATH_FIRST := $(if $(shell command -v npm),,$(abspath $(BUILD)/node/bin):)
+NPM := PATH="$(NODE_PATH_FIRST)$$PATH" npm --prefix ui
 UV := $(BUILD)/uv/bin/uv
 BIN := .venv/bin
 # The machine's own certificates, for networks with a proxy of their own.
@@ -11,7 +15,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test kubernetes kubeflow verify-kfp sagemaker night e2e faults test-matrix docs bench requirements clean
+.PHONY: help demo setup test check unit contract codecs distributed cluster cluster-test kubernetes kubeflow verify-kfp sagemaker lineage night e2e faults test-matrix ui ui-check browser docs bench requirements clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -21,7 +25,7 @@ demo: $(BUILD)/demo/.ready ## Run the demo DAG on a real Airflow (UI=1 leaves Ai
 
 setup: .venv/.ready ## Make the environment from pinned versions
 
-test: unit contract codecs distributed cluster-test kubernetes kubeflow sagemaker e2e ## Run everything that must pass, real parts included
+test: unit contract codecs distributed cluster-test kubernetes kubeflow sagemaker lineage e2e ## Run everything that must pass, real parts included
 
 unit: .venv/.ready ## Run the pure and fast half
 	$(BIN)/pytest tests/unit tests/docs tests/security -n 2
@@ -60,10 +64,27 @@ verify-kfp: .venv/.ready ## Hold the server at MLX_TEST_KFP_URL to what our clie
 sagemaker: .venv/.ready cluster ## Run the tests of our AWS, whose jobs really run (root), and steps and pipelines on it
 	$(BIN)/pytest tests/aws tests/sagemaker -n 2 --dist loadfile
 
+lineage: .venv/.ready $(PAGE) $(BUILD)/feast/.ready browser cluster ## Run a DAG across SageMaker, Kubeflow Pipelines and Kubernetes: one graph, here and in Feast
+	-$(BIN)/python -m tests.kubeflow_pipelines build
+	$(BIN)/pytest tests/lineage tests/openlineage
+
 night: .venv/.ready $(BUILD)/cluster/.ready $(BUILD)/torch/.ready cluster ## Run a bad night of a training, and two hundred steps in a pool of eight (ten minutes)
 	MLX_TEST_CROWD=200 $(BIN)/pytest tests/kubernetes/test_night.py
 
-e2e: .venv/.ready $(BUILD)/demo/.ready $(BUILD)/airflow-2.11/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3, quick faults
+ui: $(PAGE) ## Build the page "ML lineage" for Airflow's UI
+
+ui-check: ui/node_modules/.package-lock.json ## Check format, lint and types of the page, and run its tests
+	$(NPM) run check
+	$(NPM) test
+
+# installed by whoever may; others are told what to install, by the tests that need it
+browser: ## Install the browser of the page's tests (Debian's Chromium, as root)
+	@command -v chromium || command -v google-chrome || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && \
+	    apt-get install -q -y --no-install-recommends chromium fonts-liberation; } || \
+	  echo "there is no browser for the page's tests → install chromium, or run this as root on Debian"
+
+e2e: browser .venv/.ready $(BUILD)/demo/.ready $(BUILD)/mlflow/.ready $(BUILD)/airflow-2.11/.ready $(BUILD)/fab-3.2/.ready $(BUILD)/fab-3.3/.ready ## Run real Airflows: examples, first hour, XCom on 2.11 and 3.3, quick faults
 	$(BIN)/pytest tests/e2e tests/faults
 
 faults: .venv/.ready $(BUILD)/demo/.ready ## Run the whole fault table on real Airflows (an hour)
@@ -78,6 +99,7 @@ check: .venv/.ready ## Check format, lint, types, import contracts, generated pa
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(MAKE) ui-check
 	$(MAKE) docs
 
 docs: .venv/.ready ## Build the documentation, warnings as errors
@@ -91,15 +113,15 @@ bench: $(BUILD)/bench/.ready $(BUILD)/zenml/.ready $(BUILD)/peers/.ready .venv/.
 	$(BIN)/python -m benchmarks.on_kubeflow
 
 requirements: $(UV) ## Compile the pinned requirement files anew
-	for group in dev demo cluster aws bench peers airflow-2.11; do \
+	for group in dev demo cluster aws bench peers airflow-2.11 fab-3.2 fab-3.3; do \
 	  $(UV) pip compile -q pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
-	for group in bootstrap frameworks torch zenml go; do \
+	for group in bootstrap frameworks torch zenml feast mlflow go node; do \
 	  $(UV) pip compile -q --group $$group --universal --python-version 3.11 --generate-hashes \
 	    --upgrade --no-emit-index-url --no-header --no-annotate -o requirements/$$group.txt; done
 
 clean: ## Remove every environment and everything that was built
-	rm -rf $(BUILD) .venv build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(BUILD) .venv ui/node_modules $(dir $(PAGE)) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(UV): requirements/bootstrap.txt
 	$(PYTHON) -m venv $(BUILD)/uv
@@ -112,17 +134,26 @@ $(UV): requirements/bootstrap.txt
 	$(UV) pip install -q --python .venv --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(PAGE): ui/node_modules/.package-lock.json $(shell find ui -type f -not -path 'ui/node_modules/*')
+	$(NPM) run build
+	@touch $@
+
+ui/node_modules/.package-lock.json: ui/package.json ui/package-lock.json $(if $(NODE_PATH_FIRST),$(BUILD)/node/.ready)
+	$(NPM) ci
+	@touch $@
+
 # Environments without Airflow and without anything of ours.
 # frameworks, torch: those whose values have codecs, for the jobs of `make codecs`, since a job lives on its bundle;
-# zenml: a peer of `make bench`.
-$(BUILD)/frameworks/.ready $(BUILD)/torch/.ready $(BUILD)/zenml/.ready: $(BUILD)/%/.ready: $(UV) requirements/%.txt
+# zenml: a peer of `make bench`; feast: a consumer of lineage that is not ours; mlflow: an experiment tracker;
+# node: what builds the page where the machine has none.
+$(BUILD)/frameworks/.ready $(BUILD)/torch/.ready $(BUILD)/zenml/.ready $(BUILD)/feast/.ready $(BUILD)/mlflow/.ready $(BUILD)/node/.ready: $(BUILD)/%/.ready: $(UV) requirements/%.txt
 	test -x $(BUILD)/$*/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/$*
 	$(UV) pip install -q --python $(BUILD)/$* --require-hashes -r requirements/$*.txt
 	@touch $@
 
 # Airflows as users have them: the package is installed as a wheel would be, and compiled as pip does.
-# demo: no framework at all; airflow-2.11: the second tier; bench, peers: with those that we compare ourselves with.
-$(BUILD)/%/.ready: $(UV) requirements/%.txt pyproject.toml $(shell find airflow_provider_mlx -name '*.py')
+# demo: no framework at all; airflow-2.11: the second tier; fab: with rights on single DAGs; bench, peers: with those that we compare ourselves with.
+$(BUILD)/%/.ready: $(UV) requirements/%.txt pyproject.toml hatch_build.py $(PAGE) $(shell find airflow_provider_mlx -name '*.py')
 	test -x $(BUILD)/$*/bin/python || $(UV) venv -q --python $(PYTHON) $(BUILD)/$*
 	$(UV) pip install -q --python $(BUILD)/$* --require-hashes -r requirements/$*.txt
 	$(UV) pip install -q --python $(BUILD)/$* --no-deps --no-build-isolation --compile-bytecode --reinstall .
