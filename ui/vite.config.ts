@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { defineConfig, type UserConfig } from "vite";
-import { fromHost } from "./build/from-host.ts";
+import { fromHost } from "./vite/from-host.ts";
 
 const OUTPUT = fileURLToPath(new URL("../airflow_provider_mlx/lineage/server/page/", import.meta.url));
 /** What Airflow calls the page in its menus, and the global under which it looks for the component. */

@@ -156,6 +156,24 @@ export function environmentRows(facets: Facets): Row[] {
   ]);
 }
 
+export interface TrackedRun {
+  readonly tracker: string;
+  readonly id: string;
+  readonly address: string | null;
+}
+
+const TRACKERS: Readonly<Record<string, string>> = { mlflow: "MLflow", wandb: "Weights & Biases" };
+
+/** Where else the step's code has told of itself. */
+export function trackedRuns(facets: Facets): TrackedRun[] {
+  return list(fields(facets, "mlx_tracker").runs).flatMap((one) => {
+    const [kind, id] = [text(one.kind), text(one.id)];
+    return kind === null || id === null
+      ? []
+      : [{ tracker: TRACKERS[kind] ?? kind, id, address: webAddress(one.url) }];
+  });
+}
+
 export function cachedFrom(facets: Facets): string | null {
   const found = fields(facets, "mlx_cache");
   return found.cached === true ? (text(found.source) ?? "an earlier run") : null;

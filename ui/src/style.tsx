@@ -21,7 +21,7 @@ const RULES = `
 .mlx-line .mlx-heads { fill: ${color("brand-solid")}; }
 .mlx-node { position: absolute; }
 .mlx-face { display: flex; align-items: center; gap: 8px; width: 100%; height: 100%; padding: 0 10px 0 0;
-  text-align: start; overflow: hidden; cursor: pointer; border: 1px solid ${OUTLINE};
+  text-align: start; overflow: hidden; cursor: pointer; border: var(--mlx-hair, 1px) solid ${OUTLINE};
   border-radius: 6px; background: ${color("bg-panel")}; color: ${color("fg")}; }
 .mlx-face:hover { border-color: ${color("brand-solid")}; }
 .mlx-face:focus-visible { outline: 3px solid ${color("brand-focusRing")}; outline-offset: 2px; }

@@ -8,6 +8,7 @@ import {
   remoteJob,
   resourceRows,
   sourceOf,
+  trackedRuns,
 } from "../src/facets";
 import { bytes, duration, moment, money, number } from "../src/format";
 import { webAddress } from "../src/links";
@@ -75,7 +76,7 @@ describe("facets, which may hold anything", () => {
     { mlx_metrics: { metrics: [1, null, { name: 2 }] } },
   ];
   test.each(odd)("nothing is made of %j", (facets) => {
-    for (const read of [metrics, parameters, columns, resourceRows, costRows])
+    for (const read of [metrics, parameters, columns, resourceRows, costRows, trackedRuns])
       expect(read(facets)).toEqual([]);
     expect([errorOf(facets), sourceOf(facets), remoteJob(facets)]).toEqual([null, null, null]);
   });

@@ -14,6 +14,7 @@ import {
   remoteJob,
   resourceRows,
   sourceOf,
+  trackedRuns,
 } from "../facets";
 import { between, duration, moment, number } from "../format";
 import { useAnswer } from "../host/answers";
@@ -104,6 +105,13 @@ function RunDetail({ node, run, nodes, onChoose }: RunProps) {
         {job?.address === null || job === null ? null : (
           <OutwardLink address={job.address}>The job's page on its backend</OutwardLink>
         )}
+        {trackedRuns(run.facets).map(({ tracker, id, address }) =>
+          address === null ? null : (
+            <OutwardLink key={id} address={address}>
+              The run in {tracker}
+            </OutwardLink>
+          ),
+        )}
         <SourceLink facets={node.facets} />
       </Stack>
       <DataOfRun run={run} nodes={nodes} onChoose={onChoose} />
@@ -118,6 +126,10 @@ function RunDetail({ node, run, nodes, onChoose }: RunProps) {
       <Table title="Parameters" given rows={parameters(run.facets)} />
       {job !== null && lookOf(run.state)?.over === true ? <Previews run={run.id} /> : null}
       <Table title="Remote job" rows={job?.rows ?? []} />
+      <Table
+        title="Experiment trackers"
+        rows={trackedRuns(run.facets).map(({ tracker, id }) => ({ name: tracker, value: id }))}
+      />
       <Table title="Resources" rows={resourceRows(run.facets)} />
       <Table title="Cost" rows={costRows(run.facets)} />
       <Table title="Code" rows={codeRows(run.facets)} />

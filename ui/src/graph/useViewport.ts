@@ -42,8 +42,11 @@ export function useViewport(
   const move = useCallback(
     (next: View) => {
       view.current = next;
-      if (content.current !== null)
+      if (content.current !== null) {
         content.current.style.transform = `translate(${next.x}px, ${next.y}px) scale(${next.scale})`;
+        // an outline that is thinner than a pixel of the screen is drawn on some sides only
+        content.current.style.setProperty("--mlx-hair", `${Math.max(1, 1 / next.scale)}px`);
+      }
       const now = seen(next, frameSize());
       const far = next.scale < FAR;
       setSight((before) => (stillGood(before, now, far) ? before : { box: grown(now, 0.25), far }));
