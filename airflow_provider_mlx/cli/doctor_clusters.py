@@ -9,6 +9,7 @@ from airflow_provider_mlx.backends.kubernetes.needs import VERSIONS, Named, grou
 from airflow_provider_mlx.backends.kubernetes.settings import KubernetesSettings
 from airflow_provider_mlx.exceptions import MlxError, first_line
 from airflow_provider_mlx.stacks import Stack
+from airflow_provider_mlx.stacks.tracking import tracking_secrets
 
 from . import cluster_checks as checks
 from .cluster_facts import ClusterFacts
@@ -32,7 +33,12 @@ class ClusterTarget:
 def cluster_targets(chosen: Iterable[Stack]) -> list[ClusterTarget]:
     """The targets of stacks that run on Kubernetes."""
     return [
-        ClusterTarget(f"{stack.name}.{name}", one.conn_id, one.settings, objects_of(one.settings, one.secrets))
+        ClusterTarget(
+            f"{stack.name}.{name}",
+            one.conn_id,
+            one.settings,
+            objects_of(one.settings, {**tracking_secrets(one.tracking), **one.secrets}),
+        )
         for stack in chosen
         for name, candidates in stack.targets.items()
         for one in candidates

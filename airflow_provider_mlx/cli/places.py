@@ -11,9 +11,10 @@ from typing import Any
 from airflow_provider_mlx.artifacts.credentials import open_store
 from airflow_provider_mlx.artifacts.store import ObjectStore
 from airflow_provider_mlx.exceptions import InvalidStep, MlxError, Problem
-from airflow_provider_mlx.operators.surroundings import NO_DEPLOYMENT, read_stacks, stack_choice
+from airflow_provider_mlx.operators.surroundings import read_stacks, stack_choice
 from airflow_provider_mlx.settings import Settings, read_settings
 from airflow_provider_mlx.stacks import Artifacts, Stacks
+from airflow_provider_mlx.step.identity import NO_DEPLOYMENT
 from airflow_provider_mlx.version_compat import bundle_root, find_dag
 
 

@@ -67,6 +67,7 @@ def replayed_context(
         environment |= {"requirements": list(requirements), "replace": list(replace)}
     environment.pop("wheelhouse", None)  # the job's own; here packages come from this machine's index
     environment |= {"inherit": inherit, "cache": str(folders.environments)}
+    context.pop("tracking", None)  # a replay adds nothing to the recorded run's page in a tracker
     return context | {
         "payload": dict(context["payload"] if payload is None else payload),
         "outputs": dict(context["outputs"]) | {"uri": folders.outputs.as_uri()},

@@ -23,6 +23,7 @@ from airflow_provider_mlx.runtime.wire import decode, references
 from airflow_provider_mlx.stacks.policy import PolicyQuestion, check_policy
 from airflow_provider_mlx.stacks.resolution import ResolvedStep
 from airflow_provider_mlx.stacks.stack import PolicyRule, Target
+from airflow_provider_mlx.stacks.tracking import with_tracking
 from airflow_provider_mlx.step.bundle import Bundle, step_bundle
 from airflow_provider_mlx.step.definition import StepDefinition
 from airflow_provider_mlx.step.identity import TaskInstanceIdentity
@@ -34,6 +35,7 @@ from airflow_provider_mlx.step.spec import JobSpec, ObjectReference, request_dig
 from .asked import asked_fields, asked_of_target, requirement_problems
 from .ledger import AttemptRecord, utc_now
 from .ports import TryFacts
+from .tracking import parent_variables
 
 NATIVE_MARGIN: Final = timedelta(minutes=10)
 """The backend's own limit lies this much after ours: it ends the job only when Airflow is gone."""
@@ -57,6 +59,8 @@ class PlanningOptions:
     pool: str = "default_pool"
     execution_timeout: timedelta | None = None
     policy: Sequence[PolicyRule] = ()
+    page: str = ""
+    """Of the task instance in Airflow's UI."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +221,7 @@ class Planner:
         name, root = self.identity.job_name(number), self.resolved.artifacts.root
         resources = Resources.from_wire(target.resources)
         limit = self._limit(target, resources)
+        env, secrets = with_tracking(target.tracking, target.env, self._secrets(target))
         return JobSpec(
             identity=self.identity, attempt=number, name=name,
             outputs_uri=join(root, self.identity.attempt_folder(number)),
@@ -225,7 +230,7 @@ class Planner:
             datasets=tuple(dict.fromkeys(item.uri for item in datasets_in(decode(dict(self.definition.arguments))))),
             command=self.definition.command, manifest=self.definition.manifest, image=target.image,
             python=target.python, resources=resources,
-            env=target.env, secrets=self._secrets(target), tags=target.tags, goes_on_since=self.checkpoints_since,
+            env=env, secrets=secrets, tags=target.tags, goes_on_since=self.checkpoints_since,
             wheelhouse=target.wheelhouse or "", install_client=self.resolved.install_client,
             native_limit_seconds=int((limit + NATIVE_MARGIN).total_seconds()) if limit else None,
         )  # fmt: skip
@@ -280,6 +285,11 @@ class Planner:
             context["payload"] = self.definition.payload
         if lineage := self.openlineage(spec.attempt, self.definition.payload):
             context["openlineage"] = lineage
+        if target.tracking:
+            context["tracking"] = parent_variables(
+                target.tracking, self.identity, attempt=spec.attempt, try_number=self.try_number, lineage=lineage,
+                page=self.options.page,
+            )  # fmt: skip
         typed: StepContext = context  # type: ignore[assignment]
         return (json.dumps(typed, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 

@@ -68,7 +68,8 @@ def _for_run(target: Target, placing: RunPlacing) -> Target:
         settings = {name: getattr(target.settings, name) for name in RunSettings.model_fields}
     settings |= {name: value for name, value in placing.settings.items() if value}
     return replace(
-        target, backend=BACKEND, image=None, secrets={}, env={}, python=None, wheelhouse=None, max_queue=None,
-        give_up_pending_after=None, on_demand_fallback="never", settings=RunSettings.model_validate(settings),
+        target, backend=BACKEND, image=None, secrets={}, env={}, tracking={}, python=None, wheelhouse=None,
+        max_queue=None, give_up_pending_after=None, on_demand_fallback="never",
+        settings=RunSettings.model_validate(settings),
         resources={"timeout": placing.max_runtime} if placing.max_runtime else {},
     )  # fmt: skip

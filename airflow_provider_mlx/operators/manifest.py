@@ -112,7 +112,7 @@ def _for_resource(target: Target, placing: Placing, resource: ResourceKind) -> T
     own = {"namespace": placing.namespace, "keep": placing.keep}
     settings |= {name: value for name, value in own.items() if value is not None}
     return replace(
-        target, backend=BACKEND, image=None, secrets={}, env={}, python=None, wheelhouse=None,
+        target, backend=BACKEND, image=None, secrets={}, env={}, tracking={}, python=None, wheelhouse=None,
         settings=ResourceSettings.model_validate({**settings, "resource": resource}),
         resources={"timeout": placing.max_runtime} if placing.max_runtime else {},
     )  # fmt: skip

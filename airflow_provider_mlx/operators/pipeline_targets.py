@@ -75,7 +75,8 @@ def _for_pipeline(target: Target, placing: PipelinePlacing) -> Target:
     if isinstance(target.settings, SageMakerSettings) and not (placing.region or region_of(placing.pipeline)):
         settings["region"] = target.settings.region
     return replace(
-        target, backend=BACKEND, image=None, secrets={}, env={}, python=None, wheelhouse=None, max_queue=None,
-        give_up_pending_after=None, on_demand_fallback="never", settings=PipelineSettings.model_validate(settings),
+        target, backend=BACKEND, image=None, secrets={}, env={}, tracking={}, python=None, wheelhouse=None,
+        max_queue=None, give_up_pending_after=None, on_demand_fallback="never",
+        settings=PipelineSettings.model_validate(settings),
         resources={"timeout": placing.max_runtime} if placing.max_runtime else {},
     )  # fmt: skip

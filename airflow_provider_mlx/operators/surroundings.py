@@ -18,11 +18,8 @@ from airflow_provider_mlx.links.step import FOLDER_LINK, JOB_LINK
 from airflow_provider_mlx.runtime.uris import join
 from airflow_provider_mlx.settings import Settings, read_settings
 from airflow_provider_mlx.stacks import PARAM_NAME, Stacks, declared_stack_param, load_stacks, resolve_stack_name
-from airflow_provider_mlx.step.identity import TaskInstanceIdentity, path_segment
+from airflow_provider_mlx.step.identity import NO_DEPLOYMENT, TaskInstanceIdentity, path_segment
 from airflow_provider_mlx.version_compat import AirflowTaskTimeout, bundle_root, is_dag_test, log_about, task_state
-
-NO_DEPLOYMENT = "default"
-"""The deployment's name in identities where ``[mlx] deployment_id`` is not set: local jobs only."""
 
 
 def identity_of(ti: Any, settings: Settings) -> TaskInstanceIdentity:
@@ -99,6 +96,7 @@ def options_for(context: Mapping[str, Any], settings: Settings, stacks: Stacks) 
         pool=task.pool,
         execution_timeout=task.execution_timeout,
         policy=stacks.policy,
+        page=getattr(context["ti"], "log_url", "") or "",
     )
 
 

@@ -58,6 +58,8 @@ def main() -> None:
             sys.exit(refusal.exit_status)
         if context.get("openlineage"):  # here, since a backend's own variables are short
             os.environ.setdefault("OPENLINEAGE_CONTEXT", context["openlineage"])
+        for name, value in context.get("tracking", {}).items():
+            os.environ.setdefault(name, value)
         supervisor = Supervisor(context, Path(bundle).absolute(), bundle_sha256, work, guard)
         supervisor.timings["started_at"] = started_at
         supervisor.count_installing(installing)

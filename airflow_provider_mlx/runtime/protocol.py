@@ -164,6 +164,7 @@ class StepContext(TypedDict, total=False):
     ``nodes``: machines, 1 if it is not there; ``launcher``: what starts the step on each, ``none`` or ``torchrun``.
     ``secret_variables``: names of environment variables whose values must not appear in the job's last words.
     ``openlineage``: what the step's code finds as ``OPENLINEAGE_CONTEXT``.
+    ``tracking``: environment variables by which the libraries of experiment trackers describe a run.
     """
 
     protocol: int
@@ -180,6 +181,7 @@ class StepContext(TypedDict, total=False):
     launcher: str
     secret_variables: list[str]
     openlineage: str
+    tracking: dict[str, str]
     heartbeat_seconds: float
     grace_seconds: float
 

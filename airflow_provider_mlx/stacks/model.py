@@ -30,6 +30,7 @@ from airflow_provider_mlx.stacks.browse import template_problem
 from airflow_provider_mlx.stacks.durations import parse_duration
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://.+", re.DOTALL)
 
 
@@ -56,6 +57,12 @@ def _name(value: Any) -> Any:
         raise _refusal(
             f"`{value[:40]}` is not a name", "use letters, digits, `_` and `-`, at most 63, a letter or digit first"
         )
+    return value
+
+
+def _variable(value: Any) -> Any:
+    if isinstance(value, str) and not _VARIABLE.fullmatch(value):
+        raise _refusal(f"`{value[:40]}` is no environment variable", "use letters, digits and `_`, no digit first")
     return value
 
 
@@ -109,6 +116,7 @@ Name = Annotated[StrictStr, BeforeValidator(_name)]
 Root = Annotated[StrictStr, BeforeValidator(_root)]
 Prefix = Annotated[StrictStr, BeforeValidator(_prefix)]
 Browse = Annotated[StrictStr, BeforeValidator(_browse)]
+Variable = Annotated[StrictStr, BeforeValidator(_variable)]
 Reference = Annotated[dict[str, Any], BeforeValidator(_reference)]
 Number = StrictInt | StrictFloat
 Quantity = StrictStr | StrictInt | StrictFloat
@@ -142,6 +150,42 @@ class ResourcesModel(_Model):
     priority: Quantity | None = None
 
 
+class _TrackerModel(_Model):
+    """Of an experiment tracker; what becomes of the settings is in ``tracking.VARIABLES``."""
+
+    secrets: dict[Variable, Reference] = {}
+
+
+class MlflowModel(_TrackerModel):
+    """MLflow."""
+
+    uri: Text | None = None
+    registry_uri: Text | None = None
+    experiment: Text | None = None
+
+
+class WandbModel(_TrackerModel):
+    """Weights & Biases."""
+
+    project: Text | None = None
+    entity: Text | None = None
+    base_url: Text | None = None
+
+
+class NeptuneModel(_TrackerModel):
+    """Neptune."""
+
+    project: Text | None = None
+
+
+class TrackingModel(_Model):
+    """Of a stack, a target, or an override of a task."""
+
+    mlflow: MlflowModel = MlflowModel()
+    wandb: WandbModel = WandbModel()
+    neptune: NeptuneModel = NeptuneModel()
+
+
 class _SharedFields(_Model):
     """What a target and an override of a task have in common."""
 
@@ -155,6 +199,7 @@ class _SharedFields(_Model):
     secrets: dict[str, Reference] = {}
     tags: dict[str, Text] = {}
     resources: ResourcesModel = ResourcesModel()
+    tracking: TrackingModel = TrackingModel()
     preemptions: Annotated[StrictInt, Field(ge=0)] | None = None
     on_demand_fallback: Literal["never", "last"] = "never"
 
@@ -182,6 +227,7 @@ class StackModel(_Model):
     on_unsupported: Literal["error", "warn"] = "error"
     install_client: StrictBool = False
     tags: dict[str, Text] = {}
+    tracking: TrackingModel = TrackingModel()
 
 
 class RuleModel(_Model):

@@ -36,6 +36,8 @@ def refused_content(root: Node) -> list[Problem]:
     seen: set[int] = set()
     for key, entry, inside_references in _entries(root, seen):
         problems.extend(_template(key, entry.place))
+        if key == "secrets":
+            _hide_values(entry.node)
         if isinstance(entry.node, ScalarNode):
             problems.extend(_secret(key, entry, inside_references))
     for scalar in _scalars(root, set()):
@@ -58,6 +60,14 @@ def _secret(key: str, entry: Entry, inside_references: bool) -> Iterator[Problem
     node.place.source.hide(node.place, str(node.value))
     remedy = "name a connection id, or a reference under `secrets:`; if it was real, replace it"
     yield problem_at(entry.place, f"`{key}` looks like a secret", remedy)
+
+
+def _hide_values(secrets: Node) -> None:
+    """What stands in the place of a reference is a value, and the model refuses it."""
+    for entry in secrets.entries.values() if isinstance(secrets, MappingNode) else ():
+        node = entry.node
+        if isinstance(node, ScalarNode) and node.value is not None:
+            node.place.source.hide(node.place, str(node.value))
 
 
 def _template(text: str, place: Place) -> Iterator[Problem]:

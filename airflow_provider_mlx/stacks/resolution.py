@@ -10,10 +10,11 @@ from typing import Any, Final, Literal
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.stacks.places import listed, nearest
 from airflow_provider_mlx.stacks.stack import BUILT_IN, DEFAULT_TARGET, Artifacts, Stack, Stacks, Target, TaskOverride
+from airflow_provider_mlx.stacks.tracking import merge_tracking
 from airflow_provider_mlx.step.resources import parse_flag
 
 # The fields of a target that are mappings: what is more specific adds to them, key by key.
-_MAPPINGS: Final = ("env", "secrets", "tags", "resources")
+_MAPPINGS: Final = ("env", "secrets", "tags", "resources", "tracking")
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def resolve_target(stacks: Stacks, stack_name: str, step: StepChoice, *, why: st
     The target of a step on a stack, everything merged.
 
     The stack's override of the task wins over the step's code, since it exists to change a step without an edit;
-    the step's code wins over the target. Mappings (``env``, ``secrets``, ``tags``, ``resources``) merge key by key.
+    the step's code wins over the target. Mappings (``env``, ``tags``, ``tracking``, …) merge key by key.
 
     :param why: the sentence of :func:`resolve_stack_name`.
     :raises InvalidStep: the stack or target does not exist, its backend is not installed, or an override is wrong.
@@ -202,6 +203,7 @@ def _merge(
         secrets={**target.secrets, **overriding.get("secrets", {})},
         tags={**stack.tags, **target.tags, **step.tags, **overriding.get("tags", {})},
         resources={**target.resources, **step.resources, **overriding.get("resources", {})},
+        tracking=merge_tracking(target.tracking, overriding.get("tracking", {})),
     )
     merged = replace(merged, **single)
     sections = [step.sections.get(target.backend, {})]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from airflow_provider_mlx.exceptions import InvalidStep, Problem
 from airflow_provider_mlx.stacks.places import listed, nearest
+from airflow_provider_mlx.stacks.tracking import Tracking
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -44,6 +45,7 @@ class Target:
     :param settings: the backend's own settings; ``None`` where ``refusal`` says why there are none.
     :param given: the backend's own settings as they were written.
     :param where: ``file:line:column``, or a sentence for the built-in stack.
+    :param tracking: of the experiment trackers, the stack's and its own.
     :param refusal: why a step cannot use this target here, as a backend whose extra is not installed.
     """
 
@@ -63,6 +65,7 @@ class Target:
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
+    tracking: Tracking = field(default_factory=dict)
     preemptions: int | None = None
     on_demand_fallback: Literal["never", "last"] = "never"
     refusal: Problem | None = None

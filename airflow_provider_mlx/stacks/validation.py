@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_mlx.exceptions import Problem
@@ -23,6 +23,7 @@ from airflow_provider_mlx.stacks.stack import (
     Stacks,
     Target,
 )
+from airflow_provider_mlx.stacks.tracking import merge_tracking
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class _Validation:
             name=name,
             where=str(place),
             artifacts=artifacts,
-            targets=targets,
+            targets=_tracked(targets, model),
             tasks=tasks,
             extends=ancestors,
             incomplete=tuple(missing),
@@ -228,6 +229,15 @@ def built_in_stack(backends: BackendSettings, local_root: str) -> Stack:
         strict=False,
         on_unsupported="warn",  # a laptop runs the steps of a cluster as well as it can
     )
+
+
+def _tracked(targets: Mapping[str, tuple[Target, ...]], stack: StackModel | None) -> Mapping[str, tuple[Target, ...]]:
+    """The targets with the stack's `tracking` below their own."""
+    of_stack = stack.tracking.model_dump(exclude_unset=True) if stack else {}
+    return {
+        name: tuple(replace(target, tracking=merge_tracking(of_stack, target.tracking)) for target in candidates)
+        for name, candidates in targets.items()
+    }
 
 
 def _lacks_root(node: MappingNode) -> str:

@@ -15,6 +15,9 @@ from typing import Final
 
 from airflow_provider_mlx.runtime.protocol import StepIdentity
 
+NO_DEPLOYMENT: Final = "default"
+"""The deployment's name in identities where ``[mlx] deployment_id`` is not set: local jobs only."""
+
 SCHEME: Final = "a"
 """Version letter of the name scheme; a change of the rules below is a new letter."""
 

@@ -81,6 +81,18 @@ describe("facets, which may hold anything", () => {
     expect([errorOf(facets), sourceOf(facets), remoteJob(facets)]).toEqual([null, null, null]);
   });
 
+  test("a run in a tracker has a link if its address may be one", () => {
+    const runs = [
+      { kind: "mlflow", id: "c0ffee", url: "http://mlflow:5000/#/runs/c0ffee" },
+      { kind: "wandb", id: "1a2b", url: "javascript:alert(1)" },
+      { kind: "mlflow" },
+    ];
+    expect(trackedRuns({ mlx_tracker: { runs } })).toEqual([
+      { tracker: "MLflow", id: "c0ffee", address: "http://mlflow:5000/#/runs/c0ffee" },
+      { tracker: "Weights & Biases", id: "1a2b", address: null },
+    ]);
+  });
+
   test("a metric without a number says what it is instead", () => {
     const told = {
       mlx_metrics: {

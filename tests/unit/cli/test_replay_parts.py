@@ -72,6 +72,11 @@ def test_results_go_into_a_folder_of_the_replay_and_arguments_stay(folders):
     }  # fmt: skip
 
 
+def test_a_replay_does_not_go_on_with_the_recorded_run_in_a_tracker(folders):
+    recorded = of("s3://lake/mlx", tracking={"NEPTUNE_CUSTOM_RUN_ID": "a0123456789abcdef-1"})
+    assert "tracking" not in replayed_context(recorded, folders, root="s3://lake/mlx", allowed=[])
+
+
 def test_a_step_of_several_ranks_is_the_only_one_here(folders):
     recorded = of("s3://lake/mlx", nodes=4, launcher="torchrun")
     context = replayed_context(recorded, folders, root="s3://lake/mlx", allowed=[])

@@ -30,6 +30,7 @@ stacks:
   one:
     artifacts: {root: "file:///tmp/mlx"}
     tags: {team: a}
+    tracking: {mlflow: {uri: "http://mlflow:5000"}}
     targets:
       default:
         - {backend: local, max_runtime: 2h}
@@ -77,6 +78,7 @@ def test_a_target_says_where_and_the_task_may_say_otherwise(stacks):
     assert (target.backend, target.conn_id, target.image) == ("kubeflow_pipeline_run", "near", None)
     assert (target.settings.namespace, target.settings.experiment, target.settings.keep) == ("ml", "nightly", "never")
     assert (target.tags, target.give_up_pending_after, target.max_queue) == ({"team": "a"}, None, None)
+    assert target.tracking == {}, "of the stack's steps, and not of what others run"
     found = resolved(stacks, experiment="mine", max_runtime="1h")
     assert found.targets[0].settings.experiment == "mine"
     assert found.targets[0].resources == {"timeout": "1h"}

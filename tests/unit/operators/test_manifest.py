@@ -57,6 +57,7 @@ stacks:
   one:
     artifacts: {root: "file:///tmp/mlx"}
     tags: {team: a}
+    tracking: {mlflow: {uri: "http://mlflow:5000"}}
     targets:
       default:
         - {backend: kubernetes, conn_id: near, namespace: ml, queue: q, keep: never, max_runtime: 2h}
@@ -88,6 +89,7 @@ def test_every_cluster_of_the_target_is_a_candidate(stacks):
     ]  # fmt: skip
     assert (found.targets[0].settings.keep, found.targets[0].tags) == ("never", {"team": "a"})
     assert str(found.targets[0].max_runtime) == "2:00:00"
+    assert found.targets[0].tracking == {}, "of the stack's steps, and not of what others run"
     assert found.overrides == ()
 
 

@@ -31,6 +31,7 @@ stacks:
   one:
     artifacts: {root: "file:///tmp/mlx"}
     tags: {team: a}
+    tracking: {mlflow: {uri: "http://mlflow:5000"}}
     targets:
       default:
         - {backend: local, max_runtime: 2h}
@@ -73,6 +74,7 @@ def test_where_a_pipeline_is(stacks, said, conn_id, region):
     assert (target.conn_id, target.settings.where) == (conn_id, region)
     assert target.backend == "sagemaker_pipeline"
     assert (target.tags, target.give_up_pending_after, target.max_queue) == ({"team": "a"}, None, None)
+    assert target.tracking == {}, "of the stack's steps, and not of what others run"
 
 
 def test_a_pipeline_that_nothing_places_is_refused_with_the_ways_out(stacks):
