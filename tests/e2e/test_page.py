@@ -162,6 +162,36 @@ def test_a_pipeline_is_one_job_until_it_is_opened(visit: Callable[..., Page]) ->
     expect(node(page, "Dataset clean.parquet")).to_have_count(0)
 
 
+def test_what_a_step_drew_is_shown_in_a_frame_that_can_do_nothing(visit: Callable[..., Page], told: Traced) -> None:
+    run = told.airflow.trigger("drawn")
+    assert told.airflow.wait_for_run("drawn", run) == "success"
+    page = visit(NAV)
+    find(page, "drawn.report.report")
+    details(page).get_by_role("button", name="return_value markdown").click()
+    frame = details(page).locator("iframe")
+    expect(frame).to_have_attribute("sandbox", "")
+    expect(frame.content_frame.get_by_role("heading", name="All is well <img src=x>")).to_be_visible()
+    shot(page, "preview")
+
+
+def test_a_figure_is_seen_and_a_script_that_a_step_returned_does_not_run(
+    visit: Callable[..., Page], told: Traced
+) -> None:
+    run = told.airflow.trigger("drawn")
+    assert told.airflow.wait_for_run("drawn", run) == "success"
+    page = visit(NAV)
+    find(page, "drawn.draw.draw")
+    details(page).get_by_role("button", name="plot figure").click()
+    expect(details(page).get_by_title("figure plot").content_frame.locator("img")).to_be_visible()
+    details(page).get_by_role("button", name="page html").click()
+    frame = details(page).get_by_title("html page")
+    expect(frame.content_frame.get_by_role("heading", name="Untouched")).to_be_visible()
+    assert page.title() != "broken"
+    page.goto(str(frame.get_attribute("src")))  # without a frame around it
+    expect(page.get_by_role("heading", name="Untouched")).to_be_visible()
+    assert page.title() != "broken"
+
+
 def test_keys_alone_lead_through_the_graph(visit: Callable[..., Page]) -> None:
     page = visit(NAV)
     find(page, "raw.csv")

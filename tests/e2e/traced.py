@@ -36,6 +36,30 @@ with DAG("traced", schedule=None):
     train(prepare())
 
 
+with DAG("drawn", schedule=None):
+
+    @task.mlx(deferrable=False)
+    def report():
+        from airflow_provider_mlx import Markdown
+
+        return Markdown("# All is well <img src=x>")
+
+    @task.mlx(deferrable=False, multiple_outputs=True)
+    def draw():
+        import base64
+        from pathlib import Path
+
+        from airflow_provider_mlx import Html
+
+        pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+        Path("plot.png").write_bytes(base64.b64decode(pixel))
+        script = "<script>document.body.textContent = document.title = parent.document.title = 'broken'</script>"
+        return {"plot": Path("plot.png"), "page": Html(f"<h1>Untouched</h1>{script}<img src=x onerror=document.body.remove()>")}
+
+    report()
+    draw()
+
+
 with DAG("told", schedule=None):
     @task.mlx
     def nothing():

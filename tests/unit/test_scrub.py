@@ -86,7 +86,7 @@ def test_harmless_names(name):
     assert not is_sensitive(name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=300))
 def test_any_text_and_at_most_its_limit(text):
     assert len(scrub(text, limit=100)) <= 100

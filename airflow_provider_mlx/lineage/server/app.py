@@ -12,6 +12,8 @@ route                                                        who        what
 ``GET /api/v1/nodes/{key}/runs``                             a user     a job's runs
 ``GET /api/v1/nodes/{key}/versions``                         a user     a dataset's versions, the latest first
 ``GET /api/v1/nodes/{key}/versions/{version}/origin``        a user     how one version of a dataset came to be
+``GET /api/v1/runs/{run}/previews``                          a user     which outputs of a step's run can be shown
+``GET /api/v1/runs/{run}/previews/{output}``                 a user     one of them, for a frame that runs nothing
 ``GET /api/v1/about``                                        a user     what the store is, and how much it holds
 ===========================================================  =========  ================================================
 """
@@ -25,14 +27,17 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from airflow_provider_mlx.lineage.store.attempts import Attempt
 from airflow_provider_mlx.lineage.store.graph import neighbourhood, origin, search
 from airflow_provider_mlx.lineage.store.opening import Store
 from airflow_provider_mlx.lineage.store.rows import Source
 from airflow_provider_mlx.lineage.store.runs import Wanted, part_of, runs_of, versions_of
+from airflow_provider_mlx.settings import read_settings
 
 from .housekeeping import Housekeeping
+from .previews import HEADERS, Previews
 from .receiving import Limiter, batch_answer, documents_in, read_body, source_of
 from .visibility import Visible
 
@@ -45,17 +50,19 @@ routes: Final = APIRouter(prefix="/api/v1")
 
 def make_app(
     store: Store, tokens: Mapping[str, Source], *, user: Callable[..., Any], dags_of: Callable[[Any], set[str]],
-    retention_days: int = 0, limiter: Limiter | None = None,
+    retention_days: int = 0, limiter: Limiter | None = None, previews: Previews | None = None,
 ) -> FastAPI:  # fmt: skip
     """
     :param tokens: who may send what.
     :param user: the dependency that gives who asks, or answers 401.
     :param dags_of: the DAGs that a user may read.
     :param retention_days: 0: for ever.
+    :param previews: reads what steps have written; by default as this Airflow's settings say.
     """
     app = FastAPI(title="MLX lineage", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.store, app.state.tokens, app.state.dags_of = store, tokens, dags_of
     app.state.retention_days, app.state.limiter = retention_days, limiter or Limiter()
+    app.state.previews = previews or Previews(read_settings)
     app.state.housekeeping = Housekeeping(store, retention_days)
     app.dependency_overrides[current_user] = user
     app.include_router(routes)
@@ -79,7 +86,17 @@ def view_of(request: Request, user: Annotated[Any, Depends(current_user)]) -> It
         yield Visible(connection, request.app.state.dags_of(user))
 
 
+def attempt_asked(request: Request, run: str, user: Annotated[Any, Depends(current_user)]) -> Attempt | None:
+    """The attempt that a visible run is; the store is left before the artifact root is asked, which may take long."""
+    with request.app.state.store.reading() as connection:
+        view = Visible(connection, request.app.state.dags_of(user))
+        if not view.sees_run(run):
+            raise HTTPException(404, "there is no such run")
+        return view.attempt(run)
+
+
 View = Annotated[Visible, Depends(view_of)]
+Asked = Annotated[Attempt | None, Depends(attempt_asked)]
 Hops = Annotated[int, Query(ge=0, le=MAX_HOPS)]
 Key = Annotated[str, Query(min_length=1, max_length=64)]
 Text = Annotated[str, Query(min_length=1, max_length=250)]
@@ -160,6 +177,22 @@ def show_origin(view: View, key: str, version: str) -> list[dict[str, Any]]:
     return [asdict(one) for one in view.origins(origin(view.connection, key, version))]
 
 
+@routes.get("/runs/{run}/previews")
+async def list_previews(request: Request, run: str, attempt: Asked) -> list[dict[str, Any]]:
+    """Which outputs of a run can be shown; none of what is no step."""
+    found = await request.app.state.previews.offered(attempt) if attempt else []
+    return [one.as_answer(run) for one in found]
+
+
+@routes.get("/runs/{run}/previews/{output:path}")
+async def show_preview(request: Request, output: str, attempt: Asked) -> Response:
+    """One output."""
+    if attempt is None:
+        raise HTTPException(404, "there is no preview of such an output")
+    content, media_type = await request.app.state.previews.content(attempt, output)
+    return Response(content, media_type=media_type, headers=HEADERS)
+
+
 @routes.get("/about")
 def show_about(request: Request, view: View) -> dict[str, Any]:
     """What the store is, and how much it holds."""
@@ -167,6 +200,7 @@ def show_about(request: Request, view: View) -> dict[str, Any]:
     return {
         "database": state.store.database, "events": state.store.count(),
         "retention_days": state.retention_days or None, "version": version("airflow-provider-mlx"),
+        "previews": True,
     }  # fmt: skip
 
 

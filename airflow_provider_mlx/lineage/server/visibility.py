@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_mlx.lineage.store.attempts import Attempt, attempt_of
 from airflow_provider_mlx.lineage.store.graph import Graph, Node, Origin, dags_of, dags_of_datasets, nodes_of
 from airflow_provider_mlx.lineage.store.runs import Part, Wanted, airflow_runs, step_rows
 from airflow_provider_mlx.lineage.store.steps import step_of
-from airflow_provider_mlx.lineage.store.tables import job, rows_with
+from airflow_provider_mlx.lineage.store.tables import job, rows_with, run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -66,6 +67,15 @@ class Visible:
     def sees(self, key: str) -> bool:
         """Whether they see this job or dataset by its name."""
         return any(node.name for node in self.nodes(tuple(nodes_of(self.connection, [key]))))
+
+    def sees_run(self, id: str) -> bool:
+        """Whether they see a run: it is of a job that they see."""
+        return any(self.sees(row["job"]) for row in rows_with(self.connection, run, run.c.id, [id]))
+
+    def attempt(self, id: str) -> Attempt | None:
+        """The attempt that a visible run is, if it is one of a DAG that they may read."""
+        found = (attempt_of(self.connection, row) for row in rows_with(self.connection, run, run.c.id, [id]))
+        return next((one for one in found if one is not None and self.reads(one.dag)), None)
 
     def runs(self, runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """A visible job's runs, with the datasets that they see."""

@@ -91,7 +91,7 @@ SCHEMES = st.sampled_from(
 PARTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=20)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(scheme=SCHEMES, host=PARTS, path=PARTS)
 def test_a_canonical_uri_names_the_same_dataset_again(scheme, host, path):
     try:
@@ -103,7 +103,7 @@ def test_a_canonical_uri_names_the_same_dataset_again(scheme, host, path):
     assert "?" not in found.uri and "#" not in found.uri
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     scheme=SCHEMES, host=st.from_regex(r"[a-z][a-z0-9.-]{2,10}", fullmatch=True), path=st.from_regex(r"[a-z/]{0,10}"),
     mark=st.sampled_from(["?", "#"]), user=st.sampled_from(["user:CANARY@", "a@b:CANARY@", ":CANARY@", ""]),

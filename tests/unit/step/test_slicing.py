@@ -982,7 +982,7 @@ def dag_files(draw: st.DrawFn) -> str:
     return HEAD + "\n".join([*lines, *step]) + "\n"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(source=dag_files())
 def test_any_slice_returns_what_its_function_returns(source: str) -> None:
     with pytest.MonkeyPatch.context() as patch:

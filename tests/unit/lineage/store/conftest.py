@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,15 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, make_url, text
 
 from airflow_provider_mlx.lineage.server.app import make_app
+from airflow_provider_mlx.lineage.server.previews import Previews
 from airflow_provider_mlx.lineage.store.opening import Store
 from airflow_provider_mlx.lineage.store.rows import AIRFLOW, Source
 from airflow_provider_mlx.lineage.store.tables import key_of
+from airflow_provider_mlx.runtime.protocol import PROTOCOL, RESULT_FILE
+from airflow_provider_mlx.runtime.results import Results
+from airflow_provider_mlx.runtime.store import Store as JobStore
+from airflow_provider_mlx.settings import Settings
+from airflow_provider_mlx.step.identity import TaskInstanceIdentity
 
 NAMESPACE = "default"
 OURS = Source(AIRFLOW, airflow=True)
@@ -69,10 +76,46 @@ def user_of(request: Request) -> str:
 
 
 @pytest.fixture
-def client(store: Store) -> TestClient:
+def root(tmp_path: Path) -> Path:
+    """The artifact root of the stack ``prod``."""
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, root: Path) -> Settings:
+    """Of a deployment with one stack."""
+    stacks = {"prod": {"artifacts": {"root": root.as_uri()}, "targets": {"default": {"backend": "local"}}}}
+    (tmp_path / "stacks.yaml").write_text(json.dumps({"stacks": stacks}))
+    return Settings(
+        stack=None, stacks_files=(tmp_path / "stacks.yaml",), bundle_stacks="allow", deployment_id="eu",
+        allow_local="auto", local_root=tmp_path / "mlx", deferrable=True, inline_bytes=1024, heartbeat_seconds=30,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def client(store: Store, settings: Settings) -> TestClient:
     """The app, for the users above."""
     tokens = {"t0ken": OURS, "other": Source("spark", namespaces=frozenset({"spark"}))}
-    return TestClient(make_app(store, tokens, user=user_of, dags_of=USERS.__getitem__))
+    previews = Previews(lambda: settings)
+    return TestClient(make_app(store, tokens, user=user_of, dags_of=USERS.__getitem__, previews=previews))
+
+
+def write_result(root: Path, value: Any, *, attempt: int = 1, **told: str | int) -> Path:
+    """
+    What a job of ``churn.train`` writes when its step has returned a value.
+
+    :param told: of the task instance, where it is another one.
+    :returns: the attempt's folder.
+    """
+    identity = TaskInstanceIdentity(
+        **{"deployment_id": "eu", "dag_id": "churn", "run_id": "r1", "task_id": "train"} | told
+    )  # type: ignore[arg-type]
+    folder, step = root / identity.attempt_folder(attempt), identity.step(try_number=1, attempt=attempt)
+    context: Any = {"step": step, "outputs": {"uri": folder.as_uri(), "multiple": isinstance(value, dict)}}
+    outputs = Results(context, JobStore(), root).encode(value)
+    (folder / RESULT_FILE).write_text(json.dumps({"protocol": PROTOCOL, "step": step, "outputs": outputs}))
+    return folder
 
 
 def run_id(number: int) -> str:

@@ -15,7 +15,7 @@ from airflow_provider_mlx.lineage.store.tables import event, metadata
 from airflow_provider_mlx.lineage.store.told import time_text
 from tests.unit.lineage.store.conftest import OURS, at, data, told
 
-few = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 SPARK = Source("spark")
 
 NAMES = ["a", "b", "c"]

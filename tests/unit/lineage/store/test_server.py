@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from airflow_provider_mlx.lineage.server import mounting
 from airflow_provider_mlx.lineage.server.mounting import LineageApp
-from tests.unit.lineage.store.conftest import TOKEN, data, data_key, job_key, told
+from tests.unit.lineage.store.conftest import TOKEN, data, data_key, job_key, run_id, told, write_result
 from tests.unit.lineage.store.test_graph import CHURN
 
 PAYROLL = [
@@ -31,28 +31,39 @@ def graph(client, user, node, **asked):
     return answer.json()
 
 
-SAMPLES = {"key": data_key("model"), "version": "m1"}
+SAMPLES = {"key": data_key("model"), "version": "m1", "run": run_id(401), "output": "return_value"}
 ASKED = {"node": data_key("model"), "q": "model", "dag_id": "churn", "run_id": "r1"}
 
 
 def every_route(app):
     for route in app.routes:
         for method in sorted(route.methods - {"HEAD"}):
-            yield method, route.path.replace("{version:path}", "{version}").format(**SAMPLES)
+            yield method, route.path.replace(":path}", "}").format(**SAMPLES)
 
 
 def test_no_route_answers_who_is_nobody_or_has_a_token_that_may_only_send(filled):
     routes = list(every_route(filled.app))
-    assert {("GET", "/api/v1/graph"), ("GET", "/api/v1/steps"), ("POST", "/api/v1/lineage")} <= set(routes)
+    previews = f"/api/v1/runs/{run_id(401)}/previews"
+    assert {
+        ("GET", "/api/v1/steps"),
+        ("POST", "/api/v1/lineage"),
+        ("GET", previews),
+        ("GET", f"{previews}/return_value"),
+    } <= set(routes)
     for method, path in routes:
         for headers in ({}, {"Authorization": "Bearer wrong"}, TOKEN if method == "GET" else {"X-User": "ann"}):
             answer = filled.request(method, path, params=ASKED, json={}, headers=headers)
             assert (method, path, answer.status_code) == (method, path, 401)
 
 
-def test_every_route_answers_who_may_ask(filled):
-    told_of_run = told("churn", 100, "RUNNING", 1, dag="churn", dag_run="r1")
-    assert filled.post("/api/v1/lineage", json=told_of_run, headers=TOKEN).status_code == 201
+def test_every_route_answers_who_may_ask(filled, root):
+    told_of_runs = [
+        told("churn", 100, "RUNNING", 1, dag="churn", dag_run="r1"),
+        told("churn.train", 400, dag="churn", dag_run="r1", task="train"),
+        told("churn.train.fit", 401, parent=("churn.train", 400), backend="local"),
+    ]
+    assert filled.post("/api/v1/lineage/batch", json=told_of_runs, headers=TOKEN).status_code == 200
+    write_result(root, "text")
     for method, path in every_route(filled.app):
         if method == "GET":
             assert filled.get(path, params=ASKED, headers={"X-User": "ann"}).status_code == 200, path
