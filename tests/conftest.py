@@ -13,5 +13,5 @@ __all__ = ["every_event_is_valid", "may_unpickle", "nothing_unpickles"]
 with suppress(ImportError):  # environments of jobs have none
     from hypothesis import settings
 
-    settings.register_profile("without-a-clock")  # how long an example takes is no test
+    settings.register_profile("without-a-clock", deadline=None)  # how long an example takes is no test
     settings.load_profile("without-a-clock")
