@@ -105,12 +105,14 @@ check: .venv/.ready ## Check format, lint, types, import contracts, generated pa
 docs: .venv/.ready ## Build the documentation, warnings as errors
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-bench: $(BUILD)/bench/.ready $(BUILD)/zenml/.ready $(BUILD)/peers/.ready .venv/.ready ## Measure us beside peers in one run, one ratio per line
+bench: $(BUILD)/bench/.ready $(BUILD)/zenml/.ready $(BUILD)/peers/.ready $(BUILD)/demo/.ready browser .venv/.ready ## Measure us beside peers in one run, one ratio per line
 	$(BIN)/python -m tests.cluster build --with-kwok
 	$(BUILD)/bench/bin/python -m benchmarks.run
 	$(BUILD)/peers/bin/python -m benchmarks.on_sagemaker
 	-$(BIN)/python -m tests.kubeflow_pipelines build
 	$(BIN)/python -m benchmarks.on_kubeflow
+	$(BIN)/python -m benchmarks.lineage_store
+	$(BIN)/python -m benchmarks.page
 
 requirements: $(UV) ## Compile the pinned requirement files anew
 	for group in dev demo cluster aws bench peers airflow-2.11 fab-3.2 fab-3.3; do \
