@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browser import SIZE, chromium, shot
+from tests.e2e.browser import chromium, shot
+
+SIZE = {"width": 1960, "height": 720}
+"""As the pictures in the docs are."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
