@@ -85,11 +85,17 @@ def lab(base: Path, local_root: Path) -> Iterator[Lab]:
         yield Lab(airflow, dags, local_root, log_of_start=airflow.log.read_text(errors="replace"))
 
 
-@pytest.fixture(scope="session")
-def traced(base: Path) -> Iterator[Traced]:
-    """A running Airflow that sends its lineage to itself, after one run."""
+@pytest.fixture(scope="module")
+def traced(base: Path, request: pytest.FixtureRequest) -> Iterator[Traced]:
+    """
+    A running Airflow that sends its lineage to itself, after one run.
+
+    For a module: started anew it costs half a minute, and left running it would take a fifth of the machine until the end.
+    """
     DEMO.check()
-    with traced_airflow(DEMO.bin, base) as traced:
+    folder = base / f"traced-{request.module.__name__.rpartition('.')[2]}"
+    folder.mkdir()
+    with traced_airflow(DEMO.bin, folder) as traced:
         yield traced
 
 

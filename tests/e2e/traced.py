@@ -96,12 +96,12 @@ def traced_airflow(bin_folder: Path, folder: Path) -> Iterator[Traced]:
     """
     Started, and stopped at the end.
 
-    :param folder: of its home, its DAG and its store.
+    :param folder: its home, with its DAG and its store.
     """
     dags = folder / "traced"
     dags.mkdir()
     (dags / "traced.py").write_text(DAG)
-    airflow = Standalone(bin_folder=bin_folder, home=folder / "traced-home", dags=dags)
+    airflow = Standalone(bin_folder=bin_folder, home=folder, dags=dags)
     transport = {
         "type": "http", "url": airflow.url, "endpoint": "mlx/lineage/api/v1/lineage", "timeout": 5,
         "auth": {"type": "api_key", "apiKey": TOKEN},
