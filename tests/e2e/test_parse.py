@@ -35,7 +35,7 @@ def test_all_examples_parse(probes: list[Mapping[str, Any]]) -> None:
             "hybrid_targets", "control_flow", "refresh_table", "retrain", "resume_training",
             "fallback_list", "gpu_step", "half_a_gpu", "queued_step", "two_nodes",
             "hybrid", "pipeline", "script_mode", "spot_training",
-            "compiled_pipeline", "kubeflow_to_sagemaker", "python_pipeline", "steps",
+            "compiled_pipeline", "kubeflow_to_sagemaker", "python_pipeline", "steps", "one_graph",
         }  # fmt: skip
 
 
