@@ -129,10 +129,12 @@ class StepLineage:
 
     def ended(self, active: ActiveAttempt, outcome: Collected | BaseException) -> None:
         """
-        This attempt is over: its result was collected, or this ended it. First its tasks are told of, if it has some.
+        This attempt is over: its result was collected, or this ended it.
 
-        Not to be called while the job goes on without this worker.
+        Before that its start is told, if whoever submitted its job has died before it could, and its tasks, if it has
+        some. Not to be called while the job goes on without this worker.
         """
+        self.started(active)
         at = self._now()
 
         def make() -> Any:

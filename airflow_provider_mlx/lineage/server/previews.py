@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -51,6 +51,8 @@ HEADERS: Final = {
 }
 _AT_ONCE: Final = 4
 """Reads of one API server: roots that do not answer hold up no other request, and only so many threads."""
+_LOOK_SECONDS: Final = 0.05
+"""Between two looks at whether there is room."""
 
 Answer = TypeVar("Answer")
 
@@ -109,7 +111,7 @@ class Previews:
 
     def __init__(self, settings: Callable[[], Settings], *, seconds: float = SECONDS) -> None:
         self._settings, self._seconds = settings, seconds
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mlx-previews")
+        self._room = threading.Semaphore(_AT_ONCE)
 
     async def offered(self, attempt: Attempt) -> list[Preview]:
         """What of an attempt can be shown; nothing before it is over, and of one that failed."""
@@ -120,14 +122,37 @@ class Previews:
         return await self._in_time(partial(self._content, attempt, output))
 
     async def _in_time(self, call: Callable[[], Answer]) -> Answer:
-        running = asyncio.get_running_loop().run_in_executor(self._threads, call)
         try:
-            return await asyncio.wait_for(running, self._seconds)
+            return await asyncio.wait_for(self._in_a_thread(call), self._seconds)
         except TimeoutError:
             raise HTTPException(
                 502, f"the artifact root gave no answer within {self._seconds:.0f} s → look whether the API server "
                 "reaches it, and try again",
             ) from None  # fmt: skip
+
+    async def _in_a_thread(self, call: Callable[[], Answer]) -> Answer:
+        """In a daemon's: a root that hangs must not hold up the end of the API server, as an executor's thread does."""
+        while not self._room.acquire(blocking=False):
+            await asyncio.sleep(_LOOK_SECONDS)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Answer] = loop.create_future()
+
+        def tell(act: Callable[[Any], None], value: Any) -> None:
+            if not done.done():
+                act(value)
+
+        def run() -> None:
+            try:
+                found = partial(tell, done.set_result, call())
+            except Exception as error:
+                found = partial(tell, done.set_exception, error)
+            finally:
+                self._room.release()
+            with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
+                loop.call_soon_threadsafe(found)
+
+        threading.Thread(target=run, name="mlx-preview", daemon=True).start()
+        return await done
 
     def _offered(self, attempt: Attempt) -> list[Preview]:
         folder = self._folder(attempt)

@@ -80,7 +80,19 @@ def test_no_start_follows_an_end(store):
     worker, active = Teller(store, sent).lineage, make_active(store)
     worker.ended(active, StepFailed("boom"))
     worker.started(active)
-    assert types(sent) == ["FAIL"]
+    assert types(sent) == ["START", "FAIL"]
+
+
+def test_a_job_that_ended_before_anybody_told_of_its_start_has_one(store):
+    """Its worker was killed behind the submission, and the next try finds it finished."""
+    sent = []
+    later, active = Teller(store, sent, try_number=2).lineage, make_active(store)
+    later.ended(active, make_collected(active))
+    later.ended(active, make_collected(active))
+    assert types(sent) == ["START", "COMPLETE"]
+    start, end = map(document, sent)
+    assert start["run"]["facets"]["parent"] == end["run"]["facets"]["parent"]
+    assert start["eventTime"] <= end["eventTime"]
 
 
 def test_a_new_attempt_is_a_new_run(store):
@@ -104,7 +116,7 @@ def test_a_new_attempt_is_a_new_run(store):
 def test_how_an_attempt_ends(store, error, kind, state, message):
     sent = []
     Teller(store, sent).lineage.ended(make_active(store), error)
-    event = document(sent[0])
+    event = document(sent[-1])
     assert event["eventType"] == kind
     assert event["run"]["facets"]["mlx_remoteJob"]["state"] == state
     assert event["run"]["facets"]["errorMessage"]["message"] == message
@@ -115,7 +127,7 @@ def test_how_an_attempt_ends(store, error, kind, state, message):
 def test_a_skipped_step_is_complete(store):
     sent, active = [], make_active(store)
     Teller(store, sent).lineage.ended(active, make_collected(active, skipped="no data", outputs={}))
-    facet = document(sent[0])["run"]["facets"]["mlx_remoteJob"]
+    facet = document(sent[-1])["run"]["facets"]["mlx_remoteJob"]
     assert (facet["state"], facet["reason"]) == ("skipped", "no data")
 
 
@@ -130,10 +142,11 @@ def test_no_canary_in_any_event(store):
 
 def test_an_end_that_died_on_its_way_is_told_again(store):
     sent, active, never = [], make_active(store), threading.Event()
+    Teller(store, sent).lineage.started(active)
     dying = Teller(store, sent, send=lambda event: never.wait(5), event_seconds=0.1)
     dying.lineage.ended(active, StepFailed("x"))
     Teller(store, sent).lineage.ended(active, StepFailed("x"))
-    assert types(sent) == ["FAIL"]
+    assert types(sent) == ["START", "FAIL"]
     never.set()
 
 
@@ -182,7 +195,7 @@ def test_a_failed_job_says_what_it_ran_in(store):
     }  # fmt: skip
     store.create(join(active.ledger.uri, "error.json"), json.dumps(error).encode())
     Teller(store, sent).lineage.ended(active, StepFailed("x"))
-    event = document(sent[0])
+    event = document(sent[-1])
     assert event["run"]["facets"]["mlx_environment"]["python"] == "3.11.9"
     assert event["eventTime"] == "2026-01-02T03:10:00+00:00"
 
@@ -194,7 +207,7 @@ def test_a_backend_that_does_not_answer_costs_no_event(store, monkeypatch):
         sent, active = [], make_active(ObjectStore())
         active.backend.usage = usage
         Teller(active.ledger._store, sent).lineage.ended(active, make_collected(active))
-        assert types(sent) == ["COMPLETE"]
+        assert types(sent) == ["START", "COMPLETE"]
     never.set()
 
 
