@@ -27,7 +27,7 @@ signal.signal(signal.SIGTERM, leave)
 print("ready", flush=True)
 time.sleep(600)
 """
-DEAF = "print('ready', flush=True); import time; time.sleep(600)"
+DEAF = "import time; print('ready', flush=True); time.sleep(600)"
 SPOT = {
     "EnableManagedSpotTraining": True, "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60},
 }  # fmt: skip
