@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from demo.standalone import Standalone
+from tests.openlineage.collecting import TRANSPORT
 
 TOKEN = "a-token-for-this-test-only"
 DAG_ID = "traced"
@@ -91,6 +92,14 @@ class Traced:
         assert not told.get("failed_events"), told
 
 
+def sent_to_itself(url: str) -> dict[str, Any]:
+    """The transport of an Airflow, at an address, that keeps its lineage itself."""
+    return {
+        "type": "http", "url": url, "endpoint": "mlx/lineage/api/v1/lineage", "timeout": 5,
+        "auth": {"type": "api_key", "apiKey": TOKEN},
+    }  # fmt: skip
+
+
 @contextmanager
 def traced_airflow(bin_folder: Path, folder: Path) -> Iterator[Traced]:
     """
@@ -102,13 +111,9 @@ def traced_airflow(bin_folder: Path, folder: Path) -> Iterator[Traced]:
     dags.mkdir()
     (dags / "traced.py").write_text(DAG)
     airflow = Standalone(bin_folder=bin_folder, home=folder, dags=dags)
-    transport = {
-        "type": "http", "url": airflow.url, "endpoint": "mlx/lineage/api/v1/lineage", "timeout": 5,
-        "auth": {"type": "api_key", "apiKey": TOKEN},
-    }  # fmt: skip
     airflow.env |= {
         "AIRFLOW__MLX__LINEAGE_STORE": f"sqlite:///{folder}/lineage.db", "AIRFLOW__MLX__LINEAGE_TOKEN": TOKEN,
-        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
+        TRANSPORT: json.dumps(sent_to_itself(airflow.url)),
     }  # fmt: skip
     with airflow:
         airflow.wait_for_dag(DAG_ID)

@@ -21,6 +21,7 @@ from demo.standalone import Standalone
 from tests.aws.endpoint import Endpoint
 from tests.cluster.cluster import Cluster
 from tests.e2e.harness import EXAMPLES
+from tests.e2e.traced import TOKEN, sent_to_itself
 from tests.faults.gate import Gate
 from tests.kubeflow_pipelines.pods import Pods
 from tests.kubeflow_pipelines.server import Server, running_server
@@ -31,7 +32,6 @@ FOLDER: Final = EXAMPLES / "across_backends"
 STACKS: Final = "mlx_stacks.yaml"
 LAKE: Final = "ml-lake"
 ROOT: Final = "s3://artifacts/one-graph"
-TOKEN: Final = "a-token-of-this-test"
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,12 @@ class TracingAirflow(Standalone):
         (dags / STACKS).write_text(backends.stacks())
         super().__init__(bin_folder=Path(sys.executable).parent, home=folder / "airflow", dags=dags)
         self.events = folder / "events"
-        to_itself = {
-            "type": "http", "url": self.url, "endpoint": "mlx/lineage/api/v1/lineage", "timeout": 5,
-            "auth": {"type": "api_key", "apiKey": TOKEN},
-        }  # fmt: skip
         to_files = json.loads(events_into(self.events)[TRANSPORT])
-        transport = {"type": "composite", "continue_on_failure": True, "transports": [to_itself, to_files]}
+        transport = {
+            "type": "composite",
+            "continue_on_failure": True,
+            "transports": [sent_to_itself(self.url), to_files],
+        }
         self.env |= {
             "AIRFLOW__MLX__LINEAGE_STORE": f"sqlite:///{folder}/lineage.db", "AIRFLOW__MLX__LINEAGE_TOKEN": TOKEN,
             TRANSPORT: json.dumps(transport),

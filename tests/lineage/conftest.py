@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.fixtures import cluster
 from tests.security.canaries import Canaries
 
-from .backends import LAKE, ROOT, Backends, TracingAirflow
+from .backends import LAKE, Backends, TracingAirflow
 
 __all__ = ["cluster"]
 
@@ -57,6 +57,3 @@ def ran(cluster, tmp_path_factory) -> Iterator[Ran]:
 @pytest.fixture(scope="session")
 def airflow(ran: Ran) -> TracingAirflow:
     return ran.airflow
-
-
-__all__ += ["LAKE", "ROOT"]

@@ -19,6 +19,15 @@ def model(airflow: TracingAirflow) -> dict[str, Any]:
     return model
 
 
+def reached_from(name: str, flows: set[tuple[str, str]]) -> set[str]:
+    """Everything that data flows to."""
+    reached = front = {name}
+    while front:
+        front = {target for source, target in flows if source in front} - reached
+        reached = reached | front
+    return reached
+
+
 def test_the_graph_leads_from_the_raw_data_to_the_model_across_three_backends(airflow, model):
     graph = airflow.lineage("graph", node=model["key"], up=12, down=2)
     by_key = {node["key"]: node for node in graph["nodes"]}
@@ -28,11 +37,7 @@ def test_the_graph_leads_from_the_raw_data_to_the_model_across_three_backends(ai
         "one_graph.train.train": "KUBERNETES", "one_graph.evaluate.evaluate": "KUBERNETES",
     }  # fmt: skip
     flows = {(by_key[source]["name"], by_key[target]["name"]) for source, target in graph["edges"]}
-    reached, front = {"churn/2026-10.csv"}, {"churn/2026-10.csv"}
-    while front:
-        front = {target for source, target in flows if source in front} - reached
-        reached |= front
-    assert model["name"] in reached
+    assert model["name"] in reached_from("churn/2026-10.csv", flows)
 
 
 def test_each_version_of_the_model_came_from_its_own_month(airflow, model):
@@ -51,11 +56,7 @@ def test_an_independent_consumer_has_the_same_graph(airflow, model, tmp_path):
     with Feast.running(tmp_path) as feast:
         feast.take(events_in(airflow.events))
         flows, versions = feast.flows(), feast.versions(model["namespace"], model["name"])
-    reached, front = {"churn/2026-10.csv"}, {"churn/2026-10.csv"}
-    while front:
-        front = {target for source, target in flows if source in front} - reached
-        reached |= front
     steps = {f"one_graph.{name}.{name}" for name in ("clean", "features", "train")}
-    assert {*steps, model["name"]} <= reached
+    assert {*steps, model["name"]} <= reached_from("churn/2026-10.csv", flows)
     ours = airflow.lineage(f"nodes/{model['key']}/versions")
     assert versions == {one["version"] for one in ours}

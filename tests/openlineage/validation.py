@@ -160,7 +160,7 @@ def _registry() -> Registry[Any]:
 
 @cache
 def _core(name: str) -> jsonschema.Draft202012Validator:
-    return _validator({"$ref": f"{CORE}#/$defs/{name}"})
+    return validator({"$ref": f"{CORE}#/$defs/{name}"})
 
 
 @cache
@@ -172,7 +172,7 @@ def _of_facet() -> Mapping[tuple[str, str], jsonschema.Draft202012Validator]:
         for key, told in schema.get("properties", {}).items():
             for name in _definitions(schema, told):
                 for base in _bases(schema["$defs"][name]):
-                    found[PLACES[base], key] = _validator({"$ref": f"{schema['$id']}#/$defs/{name}"})
+                    found[PLACES[base], key] = validator({"$ref": f"{schema['$id']}#/$defs/{name}"})
     return found
 
 
@@ -191,7 +191,8 @@ def _bases(definition: Mapping[str, Any]) -> list[str]:
     return [ref for ref in refs if ref in PLACES]
 
 
-def _validator(schema: Mapping[str, Any]) -> jsonschema.Draft202012Validator:
+def validator(schema: Mapping[str, Any]) -> jsonschema.Draft202012Validator:
+    """Of a schema that may refer to OpenLineage's and ours."""
     return jsonschema.Draft202012Validator(dict(schema), registry=_registry(), format_checker=formats)
 
 

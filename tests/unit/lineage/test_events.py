@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
 from openlineage.client.serde import Serde
-from referencing import Registry, Resource
 
-import airflow_provider_mlx.lineage as room
 from airflow_provider_mlx.backends.base import Usage
 from airflow_provider_mlx.lineage import custom_facets
 from airflow_provider_mlx.lineage.code import CodeFacts
@@ -28,9 +25,9 @@ from airflow_provider_mlx.lineage.events import (
 from airflow_provider_mlx.lineage.facets import VALUE_LIMIT, StepFacts, parameters_facet
 from airflow_provider_mlx.lineage.names import RunName
 from airflow_provider_mlx.runtime.values import Dataset
+from tests.openlineage.validation import OURS, validator
 from tests.unit.lineage.conftest import ARGUMENTS, CANARY, NOW, SHA, artifact
 
-SCHEMAS = Path(room.__file__).parent / "schemas"
 RUN = "018f0000-0000-7000-8000-00000000000"
 CHILD = ChildRun(
     RunName("default", "churn.train.fit", RUN + "1"),
@@ -71,18 +68,10 @@ def document(event):
 
 
 def facet_validator(name):
-    """Our schema with what it refers to: the core's base facets, whose two fields every facet has."""
-    base = {"type": "object", "required": ["_producer", "_schemaURL"]}
-    core = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$defs": {"RunFacet": base, "DatasetFacet": base},
-    }
-    registry = Registry().with_resource(
-        "https://openlineage.io/spec/2-0-2/OpenLineage.json", Resource.from_contents(core)
-    )
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
+    """Our schema with what it refers to."""
+    schema = json.loads((OURS / f"{name}.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema, registry=registry)
+    return validator({"$ref": schema["$id"]})
 
 
 FACETS = {
@@ -139,7 +128,7 @@ def test_the_schemas_refuse_what_is_none_of_theirs(key):
 
 @pytest.mark.parametrize("name", FACETS.values())
 def test_every_schema_is_published_where_its_facets_say(name):
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
+    schema = json.loads((OURS / f"{name}.json").read_text())
     assert f"{schema['$id']}#/$defs/{name}" == custom_facets.schema_url(name)
     assert getattr(custom_facets, name)._get_schema() == custom_facets.schema_url(name)
 
